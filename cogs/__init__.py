@@ -1,0 +1,1 @@
+"""The Discord edge: events and commands in, messages and audio out."""

@@ -1,0 +1,1 @@
+"""The domain: plain async Python. Nothing below this package imports discord."""
