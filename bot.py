@@ -1,0 +1,494 @@
+"""The bot: composition root. Config → services → cogs → run; closes in reverse order.
+
+python bot.py                 on Discord, with the settings of .env
+python bot.py --playground    on a Discord of its own, on this machine alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import aiohttp
+import discord
+import yarl
+from discord.ext import commands
+
+from cogs.admin import Admin
+from cogs.chat import AccessRules, Chat, ChatSettings, Replies, ReplySettings
+from cogs.errors import Errors
+from cogs.help import Help
+from config import Config
+from services.atomic_write import replace_file
+from services.background import BackgroundTasks
+from services.container import Services
+from services.history_store import HistoryStore
+from services.llm import LLMClient, ModelEndpoint
+from services.logging_setup import setup_logging
+from services.metrics import Metrics
+from services.query_optimizer import QueryOptimizer
+from services.responder import Responder
+from services.rest_pacing import RestPacer
+
+log = logging.getLogger("bot")
+
+SHUTDOWN_GRACE_S = 10.0  # for answers that are being made when the process is asked to end
+LOGIN_RETRY_MAX_S = 60.0
+REST_KEEP_ALIVE_S = 120.0
+OLLAMA_URL = "http://127.0.0.1:11434/v1"
+PLAYGROUND_PORT = 8765
+
+EXIT_SETTINGS = 2  # something the operator has to change
+EXIT_SECOND_SIGNAL = 130
+
+_PORTAL = "https://discord.com/developers/applications"
+INVALID_TOKEN = (
+    "Discord refuses DISCORD_TOKEN: open "
+    f"{_PORTAL}, choose your application, page Bot, press Reset Token and put the new token "
+    "into .env."
+)
+MISSING_INTENT = (
+    "The Message Content Intent is off: open "
+    f"{_PORTAL}, choose your application, page Bot, switch on “Message Content Intent” under "
+    "Privileged Gateway Intents, press Save Changes and start again."
+)
+
+
+class ChatBot(commands.Bot):
+    """discord.py's bot with our cogs.
+
+    Attributes:
+        services: everything the cogs are built from; open before the bot, closed after it.
+        config: the settings; only this file reads them.
+        data_dir: where state of the bot itself is kept.
+    """
+
+    services: Services
+    config: Config
+    data_dir: Path
+
+    def __init__(self, *, config: Config, services: Services, data_dir: Path) -> None:
+        super().__init__(
+            command_prefix=config.COMMAND_PREFIX,
+            help_command=None,
+            intents=_intents(),
+            allowed_mentions=discord.AllowedMentions(
+                everyone=False, users=False, roles=False, replied_user=True
+            ),
+            activity=discord.CustomActivity("Mention me, or try /help"),
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=REST_KEEP_ALIVE_S),
+            http_trace=_trace(services.pacer),
+        )
+        self.config = config
+        self.services = services
+        self.data_dir = data_dir
+        self._tasks = BackgroundTasks()
+
+    async def setup_hook(self) -> None:
+        config, services = self.config, self.services
+        self.owner_ids = set(config.OWNER_IDS) or _application_owners(self.application)
+        replies = Replies(
+            responder=services.responder,
+            pacer=services.pacer,
+            metrics=services.metrics,
+            settings=ReplySettings(
+                streaming=config.RESPONSE_STREAMING_ENABLED,
+                update_interval_s=config.STREAM_UPDATE_INTERVAL,
+                min_typing_delay_s=config.MIN_TYPING_DELAY * config.NATURAL_TYPING_DELAY_ENABLED,
+                max_typing_delay_s=config.MAX_TYPING_DELAY * config.NATURAL_TYPING_DELAY_ENABLED,
+            ),
+        )
+        settings = ChatSettings(
+            access=AccessRules(
+                allowed_guild_ids=config.ALLOWED_GUILD_IDS,
+                allowed_channel_ids=config.ALLOWED_CHANNEL_IDS,
+                allowed_role_ids=config.ALLOWED_ROLE_IDS,
+                blocked_user_ids=config.BLOCKED_USER_IDS,
+                owner_ids=frozenset(self.owner_ids),
+            ),
+            auto_reply_channel_ids=config.AUTO_REPLY_CHANNEL_IDS,
+            auto_thread_channel_ids=config.AUTO_THREAD_CHANNEL_IDS,
+            batch_window_s=config.MESSAGE_BATCH_WINDOW_SECONDS,
+            shutdown_grace_s=SHUTDOWN_GRACE_S,
+        )
+        await self.add_cog(Errors(self))
+        chat = Chat(
+            self, settings=settings, replies=replies, history=services.history, llm=services.llm
+        )
+        await self.add_cog(chat)
+        await self.add_cog(Admin(self, llm=services.llm))
+        await self.add_cog(Help(self))
+        self._tasks.start(self._sync_commands(), name="sync-commands")
+
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Messages are the chat cog's; it also runs prefix commands."""
+
+    async def on_connect(self) -> None:
+        assert self.user is not None
+        log.info("connected", extra={"bot": str(self.user)})
+        gc.collect()
+        gc.freeze()  # what start-up made stays; no collection walks it again
+
+    async def on_ready(self) -> None:
+        log.info("ready", extra={"servers": len(self.guilds)})
+        if not self.guilds and self.application_id is not None:
+            url = discord.utils.oauth_url(self.application_id, permissions=_permissions())
+            log.info("not on any server yet; invite the bot", extra={"invite_url": url})
+
+    async def close(self) -> None:
+        await super().close()
+        await self._tasks.aclose()
+
+    async def _sync_commands(self) -> None:
+        """Tell Discord about the slash commands, if they are not what it was told last."""
+        described = [command.to_dict(self.tree) for command in self.tree.get_commands()]
+        told = json.dumps([self.application_id, discord.http.Route.BASE, described], sort_keys=True)
+        digest = hashlib.sha256(told.encode()).hexdigest().encode()
+        path = self.data_dir / "commands.sha256"
+        known = await asyncio.to_thread(lambda: path.read_bytes() if path.exists() else b"")
+        if known == digest:
+            return
+        await self.tree.sync()
+        await asyncio.to_thread(replace_file, path, digest)
+        log.info("slash commands synchronised", extra={"commands": len(described)})
+
+
+def _intents() -> discord.Intents:
+    intents = discord.Intents.none()
+    intents.guilds = True
+    intents.guild_messages = intents.dm_messages = True
+    intents.guild_typing = intents.dm_typing = True
+    intents.message_content = True
+    return intents
+
+
+def _permissions() -> discord.Permissions:
+    return discord.Permissions(
+        view_channel=True,
+        send_messages=True,
+        send_messages_in_threads=True,
+        create_public_threads=True,
+        read_message_history=True,
+        attach_files=True,
+        embed_links=True,
+        connect=True,
+        speak=True,
+    )
+
+
+def _application_owners(application: discord.AppInfo | None) -> set[int]:
+    if application is None:
+        return set()
+    if application.team is not None:
+        return {member.id for member in application.team.members}
+    return {application.owner.id}
+
+
+def _trace(pacer: RestPacer) -> aiohttp.TraceConfig:
+    """Let the pacer see every request to Discord and the limits in its response."""
+    trace = aiohttp.TraceConfig()
+
+    async def started(_: Any, __: Any, params: aiohttp.TraceRequestStartParams) -> None:
+        pacer.request_started(params.method, params.url.path)
+
+    async def ended(_: Any, __: Any, params: aiohttp.TraceRequestEndParams) -> None:
+        pacer.response_received(params.method, params.url.path, params.response.headers)
+
+    async def failed(_: Any, __: Any, params: aiohttp.TraceRequestExceptionParams) -> None:
+        pacer.response_received(params.method, params.url.path, None)
+
+    trace.on_request_start.append(started)
+    trace.on_request_end.append(ended)
+    trace.on_request_exception.append(failed)
+    return trace
+
+
+# ---------------------------------------------------------------------- the playground
+
+
+@dataclass(slots=True)
+class Playground:
+    """The playground in a process of its own; it ends when its standard input closes."""
+
+    process: asyncio.subprocess.Process
+    page_url: str
+    api_url: str
+    gateway_url: str
+    token: str
+    model_base_url: str
+    chat_channel_id: int
+
+    @classmethod
+    async def start(cls, port: int) -> Self:
+        """Raises:
+        RuntimeError: it did not start; what it printed says why.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "playground", "--port", str(port)),
+            cwd=Path(__file__).parent,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the bot's, which ends the playground last
+        )
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("the playground did not start")
+        told = json.loads(line)
+        return cls(
+            process=process,
+            page_url=told["page_url"],
+            api_url=told["api_url"],
+            gateway_url=told["gateway_url"],
+            token=told["token"],
+            model_base_url=told["model_base_url"],
+            chat_channel_id=int(told["chat_channel_id"]),
+        )
+
+    async def say(self, notice: str) -> None:
+        """Show a line above the page's messages."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"notice": notice}).encode() + b"\n")
+        await self.process.stdin.drain()
+
+    async def aclose(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            await asyncio.wait_for(self.process.wait(), timeout=3.0)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+
+
+async def _playground_endpoints(
+    config: Config, playground: Playground
+) -> tuple[list[ModelEndpoint], str]:
+    """The model that the playground's bot talks to, and what to tell the person about it."""
+    if config.OPENAI_API_KEY or config.OPENAI_BASE_URL:
+        return _endpoints(config), ""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as session,
+            session.get(f"{OLLAMA_URL}/models") as response,
+        ):
+            models = [model["id"] for model in (await response.json())["data"]]
+            if models:
+                model = config.LLM_MODEL if config.LLM_MODEL in models else models[0]
+                return [ModelEndpoint(model, OLLAMA_URL, "")], f"Answers come from Ollama, {model}."
+    notice = (
+        "You are talking to a small demo model. For a real one, set OPENAI_API_KEY or "
+        "OPENAI_BASE_URL in .env, or start Ollama, and run this again."
+    )
+    return [ModelEndpoint("", playground.model_base_url, "")], notice
+
+
+# ---------------------------------------------------------------------- putting it together
+
+
+def _endpoints(config: Config) -> list[ModelEndpoint]:
+    model = config.LLM_MODEL
+    if not model and not config.OPENAI_BASE_URL:
+        model = "gpt-4.1-mini"
+    primary = ModelEndpoint(model, config.OPENAI_BASE_URL, config.OPENAI_API_KEY)
+    fallbacks = [
+        ModelEndpoint(fallback.model, fallback.base_url, fallback.api_key)
+        for fallback in config.LLM_FALLBACK_MODELS
+    ]
+    return [primary, *fallbacks]
+
+
+def _services(config: Config, endpoints: Sequence[ModelEndpoint], history_dir: Path) -> Services:
+    metrics = Metrics()
+    history = HistoryStore(history_dir, records_kept=max(40, 2 * config.MAX_HISTORY_MESSAGES))
+    llm = LLMClient(
+        endpoints=endpoints,
+        timeout_s=config.LLM_TIMEOUT_SECONDS,
+        max_response_tokens=config.LLM_MAX_RESPONSE_TOKENS,
+        temperature=config.LLM_TEMPERATURE,
+        metrics=metrics,
+    )
+    query_optimizer = QueryOptimizer(
+        persona=config.SYSTEM_PROMPT,
+        max_history_messages=config.MAX_HISTORY_MESSAGES,
+        max_context_tokens=config.MAX_CONTEXT_TOKENS,
+    )
+    return Services(
+        metrics=metrics,
+        pacer=RestPacer(),
+        history=history,
+        llm=llm,
+        responder=Responder(llm=llm, history=history, query_optimizer=query_optimizer),
+    )
+
+
+class StopSignal:
+    """SIGINT and SIGTERM: the first asks to end, the second ends at once."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+
+    def install(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._received)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._received))
+
+    def _received(self) -> None:
+        if self.requested.is_set():
+            os._exit(EXIT_SECOND_SIGNAL)
+        log.info("ending: finishing visible answers; a second signal ends at once")
+        self.requested.set()
+
+
+async def _login(bot: ChatBot, token: str) -> None:
+    """Log in, waiting for Discord or the network as long as it takes.
+
+    Raises:
+        discord.LoginFailure: the token is wrong.
+    """
+    wait_s = 2.0
+    while True:
+        try:
+            await bot.login(token)
+            return
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
+            if isinstance(error, discord.HTTPException) and error.status < 500:
+                raise
+            log.warning(
+                "Discord cannot be reached", extra={"error": str(error), "retry_in_s": wait_s}
+            )
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, LOGIN_RETRY_MAX_S)
+
+
+async def _serve(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
+    """Run until asked to stop. Returns the exit status."""
+
+    async def live() -> None:
+        await _login(bot, token)
+        await bot.connect()
+
+    async with bot:
+        living = asyncio.create_task(live(), name="bot")
+        stopping = asyncio.create_task(stop.wait(), name="stop-signal")
+        await asyncio.wait([living, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not living.done():
+            await bot.close()
+        try:
+            await living
+        except discord.LoginFailure:
+            print(INVALID_TOKEN, file=sys.stderr)
+            return EXIT_SETTINGS
+        except discord.PrivilegedIntentsRequired:
+            print(MISSING_INTENT, file=sys.stderr)
+            return EXIT_SETTINGS
+        except (asyncio.CancelledError, discord.ConnectionClosed):
+            if not stop.is_set():
+                raise
+    return 0
+
+
+async def run(config: Config, *, playground_port: int | None, started_at: float) -> int:
+    """The whole life of the process. Returns the exit status."""
+    stop = StopSignal()
+    stop.install()
+    async with contextlib.AsyncExitStack() as opened:
+        data_dir, history_dir = config.DATA_DIR, config.HISTORY_DIR
+        token, api_url, gateway_url = (
+            config.DISCORD_TOKEN,
+            config.DISCORD_API_URL,
+            config.DISCORD_GATEWAY_URL,
+        )
+        playground = None
+        if playground_port is None:
+            endpoints = _endpoints(config)
+        else:
+            playground = await Playground.start(playground_port)
+            opened.push_async_callback(playground.aclose)
+            endpoints, notice = await _playground_endpoints(config, playground)
+            await playground.say(notice)
+            token, api_url, gateway_url = (
+                playground.token,
+                playground.api_url,
+                playground.gateway_url,
+            )
+            # Its world is new with every start, and so is what is kept of it.
+            data_dir = config.TEMP_DIR / "playground"
+            history_dir = data_dir / "history"
+            await asyncio.to_thread(shutil.rmtree, data_dir, ignore_errors=True)
+        if api_url:
+            discord.http.Route.BASE = api_url
+        if gateway_url:
+            discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway_url)
+
+        await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
+        services = await opened.enter_async_context(_services(config, endpoints, history_dir))
+        bot = ChatBot(config=config, services=services, data_dir=data_dir)
+        if playground is not None:
+            page_url = playground.page_url
+
+            @bot.listen("on_connect")
+            async def show_address() -> None:
+                took_s = time.monotonic() - started_at
+                print(f"\n  Open {page_url} in your browser and talk to the bot.", flush=True)
+                print("  Ctrl-C ends it.\n", flush=True)
+                log.info("playground open", extra={"start_s": round(took_s, 2)})
+
+        return await _serve(bot, token, stop.requested)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    started_at = time.monotonic()
+    parser = argparse.ArgumentParser(description="The Discord bot.")
+    parser.add_argument(
+        "--playground", action="store_true", help="talk to the bot in the browser, without Discord"
+    )
+    parser.add_argument("--port", type=int, default=PLAYGROUND_PORT, help="of the playground")
+    arguments = parser.parse_args(argv)
+
+    config = Config.of_process()
+    problems = config.problems(require_discord=not arguments.playground)
+    if problems:
+        print("The settings need a change before the bot can start:", file=sys.stderr)
+        for problem in problems:
+            print(f"  - {problem}", file=sys.stderr)
+        return EXIT_SETTINGS
+    style: Literal["text", "json"] = "json" if config.LOG_FORMAT == "json" else "text"
+    stop_logging = setup_logging(config.LOG_LEVEL, style, config.secrets())
+    for warning in config.warnings():
+        log.warning(warning)
+    try:
+        return asyncio.run(
+            run(
+                config,
+                playground_port=arguments.port if arguments.playground else None,
+                started_at=started_at,
+            )
+        )
+    finally:
+        stop_logging()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

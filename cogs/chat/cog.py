@@ -1,0 +1,554 @@
+"""Chat in text channels: which messages are the bot's to answer, and where the answer goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from cogs.chat import intake
+from cogs.chat.access import AccessRules, channel_ids
+from cogs.chat.replies import Replies, Reply
+from cogs.chat.reply_controls import Action, ReplyButton, controls
+from cogs.chat.surfaces import ChannelSurface, InteractionSurface
+from services.background import BackgroundTasks
+from services.conversation import HistoryRecord, IncomingMessage, Turn
+from services.history_store import HistoryStore
+from services.llm import LLMClient
+from services.message_batcher import Burst, MessageBatcher
+from services.query_optimizer import record_of
+
+log = logging.getLogger(__name__)
+
+EDIT_WINDOW_S = 120.0  # an edit this soon after the question makes the answer anew
+SEEN_MESSAGES_KEPT = 5000
+THREAD_MESSAGES_READ = 20  # of a thread that began without the bot
+THREAD_READ_TIMEOUT_S = 2.0
+CATCH_UP_CHANNELS = 25
+CATCH_UP_MESSAGES = 50
+RECENT_DMS_KEPT = 100
+
+_ANSWERABLE = (discord.MessageType.default, discord.MessageType.reply)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a burst is answered."""
+
+    surface: ChannelSurface
+    conversation_id: int
+    in_room: bool
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """The operator's settings for this cog; ids are Discord's."""
+
+    access: AccessRules
+    auto_reply_channel_ids: frozenset[int]
+    auto_thread_channel_ids: frozenset[int]
+    batch_window_s: float
+    shutdown_grace_s: float
+
+
+class Chat(commands.Cog):
+    """Answers what is said to the bot."""
+
+    def __init__(
+        self,
+        bot: commands.Bot,
+        *,
+        settings: ChatSettings,
+        replies: Replies,
+        history: HistoryStore,
+        llm: LLMClient,
+    ) -> None:
+        self.bot = bot
+        self._settings = settings
+        self._replies = replies
+        self._history = history
+        self._llm = llm
+        self._batcher = MessageBatcher(window_s=settings.batch_window_s, answer=self._answer)
+        self._tasks = BackgroundTasks()
+        self._session: aiohttp.ClientSession | None = None
+        self._taken: OrderedDict[int, None] = OrderedDict()  # ids of messages that are ours
+        self._newest_id = 0  # newest message seen anywhere
+        self._recent_dms: OrderedDict[int, None] = OrderedDict()
+        self._was_ready = False
+
+    async def cog_load(self) -> None:
+        self._session = aiohttp.ClientSession()
+        self.bot.add_dynamic_items(ReplyButton)
+
+    async def cog_unload(self) -> None:
+        """Finish what is visible, take nothing more."""
+        grace_s = self._settings.shutdown_grace_s
+        await self._batcher.aclose(grace_s=grace_s, last_call=self._replies.interrupt_all)
+        await self._tasks.aclose(grace_s=2.0)
+        if self._session is not None:
+            await self._session.close()
+
+    # ------------------------------------------------------------------ messages in
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        received_at = time.monotonic()
+        self._newest_id = max(self._newest_id, message.id)
+        if not self._is_from_a_person(message) or message.id in self._taken:
+            return
+        if not self._may_talk(message.author, message.channel, message.guild):
+            return
+        if await self._is_command(message):
+            return
+        if self._is_addressed(message):
+            await self._take(message, received_at)
+
+    def _is_from_a_person(self, message: discord.Message) -> bool:
+        return not message.author.bot and message.webhook_id is None and message.type in _ANSWERABLE
+
+    def _may_talk(
+        self,
+        user: discord.User | discord.Member,
+        channel: object,
+        guild: discord.Guild | None,
+    ) -> bool:
+        return self._settings.access.allows(
+            user_id=user.id,
+            role_ids=[role.id for role in getattr(user, "roles", ())],
+            guild_id=guild.id if guild else None,
+            channel_ids=channel_ids(channel),
+        )
+
+    async def _is_command(self, message: discord.Message) -> bool:
+        """Run a prefix command, if the message is one."""
+        prefix = self.bot.command_prefix
+        if not isinstance(prefix, str) or not message.content.startswith(prefix):
+            return False
+        context = await self.bot.get_context(message)
+        if not context.valid:
+            return False
+        self._remember_taken(message.id)
+        await self.bot.invoke(context)
+        return True
+
+    def _is_addressed(self, message: discord.Message) -> bool:
+        if message.guild is None or intake.mentions_bot(message, self._me):
+            return True
+        original = intake.replied_to(message)
+        if original is not None and original.author.id == self._me.id:
+            return True
+        channel = message.channel
+        if not self._settings.auto_reply_channel_ids.isdisjoint(channel_ids(channel)):
+            return True
+        return isinstance(channel, discord.Thread) and (
+            channel.owner_id == self._me.id or self._history.knows(channel.id)
+        )
+
+    async def _take(self, message: discord.Message, received_at: float) -> None:
+        """Put an addressed message into its burst."""
+        self._remember_taken(message.id)
+        if message.guild is None:
+            _touch(self._recent_dms, message.channel.id, RECENT_DMS_KEPT)
+        await self._read_thread_once(message)
+        assert self._session is not None
+        heard = await intake.incoming(message, self._me, session=self._session)
+        place = self._place_for(message, received_at)
+        burst = self._batcher.add(message.channel.id, heard, place)
+        if burst is not None:
+            burst.place.surface.reply_to(message)
+            burst.place.received_at = received_at
+
+    def _place_for(self, message: discord.Message, received_at: float) -> _Place:
+        channel = message.channel
+        conversation_id = channel.id
+        thread = None
+        if (
+            isinstance(channel, discord.TextChannel)
+            and channel.id in self._settings.auto_thread_channel_ids
+        ):
+            # A thread has the id of the message that it is made from.
+            conversation_id = message.id
+            title = intake.readable_text(message, self._me).split("\n")[0][:80]
+            thread = message.create_thread(name=title or message.author.display_name)
+        surface = ChannelSurface(
+            channel, channel_id=conversation_id, question=message, thread=thread
+        )
+        return _Place(surface, conversation_id, message.guild is not None, received_at)
+
+    async def _answer(self, burst: Burst) -> None:
+        place: _Place = burst.place
+        turn = Turn(place.conversation_id, tuple(burst.messages), in_room=place.in_room)
+        await self._replies.reply(
+            turn,
+            place.surface,
+            room_id=burst.lane[0],
+            received_at=place.received_at,
+            clear_to_show=burst.clear_to_show,
+        )
+
+    async def _read_thread_once(self, message: discord.Message) -> None:
+        """In a thread that began without the bot, hear what was said in it so far."""
+        thread = message.channel
+        if not isinstance(thread, discord.Thread) or self._history.knows(thread.id):
+            return
+        if message.id == thread.id or thread.owner_id == self._me.id:
+            return
+        earlier: list[discord.Message] = []
+        try:
+            async with asyncio.timeout(THREAD_READ_TIMEOUT_S):
+                async for old in thread.history(limit=THREAD_MESSAGES_READ, before=message):
+                    earlier.append(old)
+                if isinstance(thread.parent, discord.TextChannel):
+                    with contextlib.suppress(discord.NotFound):
+                        earlier.append(await thread.parent.fetch_message(thread.id))
+        except (discord.HTTPException, TimeoutError) as error:
+            log.warning("thread could not be read", extra={"error": str(error)})
+        records = [
+            HistoryRecord(
+                id=old.id,
+                role="user",
+                at=old.created_at.timestamp(),
+                text=intake.readable_text(old, self._me),
+                author_id=old.author.id,
+                author_name=old.author.display_name,
+            )
+            for old in sorted(earlier, key=lambda old: old.id)
+            if old.type in _ANSWERABLE and not old.author.bot
+        ]
+        await self._history.append(thread.id, *records)
+
+    # ------------------------------------------------------------------ edits, deletions, typing
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        received_at = time.monotonic()
+        message = payload.message
+        if message.edited_at is None or not self._is_from_a_person(message):
+            return
+        if not self._may_talk(message.author, message.channel, message.guild):
+            return
+        is_recent = discord.utils.utcnow() - message.created_at < timedelta(seconds=EDIT_WINDOW_S)
+        if message.id not in self._taken:
+            if is_recent and self._is_addressed(message):
+                await self._take(message, received_at)  # the mention was edited in
+            return
+        assert self._session is not None
+        heard = await intake.incoming(message, self._me, session=self._session)
+        for burst in self._batcher.bursts_in(message.channel.id, message.author.id):
+            if any(known.id == heard.id and known.text == heard.text for known in burst.messages):
+                return  # Discord added a preview; the words are the same
+        if self._batcher.replace(message.channel.id, heard):
+            return
+        conversation_id = self._conversation_of(message.channel.id, message.id)
+        known = await self._record(conversation_id, "user", message.id)
+        if known is None or known.text == record_of(heard).text:
+            return
+        await self._history.append(conversation_id, record_of(heard))
+        if is_recent:
+            await self._answer_again(conversation_id, message.id, message.channel, edited=heard)
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        await self._forget(payload.channel_id, payload.message_id)
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        for message_id in payload.message_ids:
+            await self._forget(payload.channel_id, message_id)
+
+    async def _forget(self, channel_id: int, message_id: int) -> None:
+        """A question was deleted: do not answer it, take back an answer that is being given."""
+        if message_id not in self._taken:
+            return
+        for reply in self._replies.in_room(channel_id):
+            if [message.id for message in reply.turn.messages] == [message_id]:
+                reply.discard()
+                break
+        else:
+            self._batcher.discard(channel_id, message_id)
+        conversation_id = self._conversation_of(channel_id, message_id)
+        await self._history.forget_messages(conversation_id, [message_id])
+
+    @commands.Cog.listener()
+    async def on_raw_typing(self, payload: discord.RawTypingEvent) -> None:
+        if payload.user_id == self._me.id:
+            return
+        self._batcher.typing(payload.channel_id, payload.user_id)
+        if payload.guild_id is None or self._history.knows(payload.channel_id):
+            self._tasks.start(self._llm.warm_up(), name="warm-up")
+
+    # ------------------------------------------------------------------ after a lost connection
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        if self._was_ready and self._newest_id:
+            self._tasks.start(self._catch_up(self._newest_id), name="catch-up")
+        self._was_ready = True
+
+    async def _catch_up(self, newest_id: int) -> None:
+        """Discord began a new session: hear what was said between the old one and this."""
+        since = discord.Object(newest_id)
+        missed: list[discord.Message] = []
+        channels: list[discord.TextChannel | discord.Thread | discord.DMChannel] = []
+        for guild in self.bot.guilds:
+            channels += [c for c in guild.text_channels if (c.last_message_id or 0) > newest_id]
+            channels += [t for t in guild.threads if (t.last_message_id or 0) > newest_id]
+        channels = channels[:CATCH_UP_CHANNELS]
+        for channel_id in list(self._recent_dms)[-CATCH_UP_CHANNELS:]:
+            with contextlib.suppress(discord.HTTPException):
+                direct = await self.bot.fetch_channel(channel_id)
+                if isinstance(direct, discord.DMChannel):
+                    channels.append(direct)
+        for channel in channels:
+            try:
+                missed += [m async for m in channel.history(limit=CATCH_UP_MESSAGES, after=since)]
+            except discord.HTTPException as error:
+                log.warning("missed messages could not be read", extra={"status": error.status})
+        for message in sorted(missed, key=lambda message: message.id):
+            await self.on_message(message)
+        log.info("caught up after a new session", extra={"messages": len(missed)})
+
+    # ------------------------------------------------------------------ controls
+
+    async def on_control(
+        self, interaction: discord.Interaction, action: Action, author_id: int, turn_id: int
+    ) -> None:
+        """A button under an answer was pressed."""
+        channel, message = interaction.channel, interaction.message
+        if channel is None or message is None:
+            return
+        if not self._may_control(interaction, author_id):
+            await _tell(interaction, f"Only <@{author_id}> and moderators can do that.")
+            return
+        reply = self._replies.of_turn(turn_id)
+        if action is Action.STOP:
+            if reply is not None:
+                await interaction.response.defer()
+                reply.stop()
+            else:
+                await interaction.response.edit_message(
+                    view=controls(author_id, turn_id, Action.AGAIN)
+                )
+                await interaction.followup.send(
+                    "I was restarted while writing this answer, so it ended here.", ephemeral=True
+                )
+            return
+        if reply is not None:
+            await _tell(interaction, "I am still at it.")
+            return
+        conversation_id = self._conversation_of(channel.id, turn_id)
+        answered = await self._record(conversation_id, "assistant", turn_id)
+        if action is Action.GO_ON and answered is None:
+            await _tell(interaction, "I no longer know how this went on. Please ask again.")
+            return
+        if answered is None and await self._record(conversation_id, "user", turn_id) is None:
+            await _tell(interaction, "I no longer know the question. Please ask again.")
+            return
+        await interaction.response.defer()
+        await self._answer_again(
+            conversation_id, turn_id, channel, shown=message, go_on=action is Action.GO_ON
+        )
+
+    def _may_control(self, interaction: discord.Interaction, author_id: int) -> bool:
+        user = interaction.user
+        if not self._may_talk(user, interaction.channel, interaction.guild):
+            return False
+        is_moderator = interaction.guild is not None and interaction.permissions.manage_messages
+        return user.id == author_id or is_moderator
+
+    async def _answer_again(
+        self,
+        conversation_id: int,
+        turn_id: int,
+        channel: object,
+        *,
+        shown: discord.Message | None = None,
+        edited: IncomingMessage | None = None,
+        go_on: bool = False,
+    ) -> None:
+        """Make the answer to a turn anew, or go on with it, where it stands.
+
+        Args:
+            shown: a message of the answer; it serves when the history does not know them.
+            edited: how one of the turn's messages reads now.
+        """
+        assert isinstance(channel, discord.abc.Messageable)
+        answered = next(
+            (
+                record
+                for record in await self._history.recent(conversation_id)
+                if record.role == "assistant" and turn_id in (record.id, *record.answers)
+            ),
+            None,
+        )
+        if answered is None and shown is None:
+            return
+        question_ids = answered.answers if answered else (turn_id,)
+        messages = [
+            edited
+            if edited is not None and edited.id == question_id
+            else await self._question(conversation_id, question_id, channel)
+            for question_id in question_ids
+        ]
+        heard = tuple(message for message in messages if message is not None)
+        if not heard or self._replies.of_turn(heard[-1].id) is not None:
+            return
+        turn = Turn(conversation_id, heard, in_room=getattr(channel, "guild", None) is not None)
+        if go_on and answered is not None:
+            turn = turn.continuing(answered.text)
+        posted = await self._posted(channel, answered, shown)
+        header = ""
+        if posted and posted[0].interaction_metadata is not None:
+            header = posted[0].content.split("\n")[0]
+        channel_id = getattr(channel, "id", 0)
+        surface = ChannelSurface(
+            channel, channel_id=channel_id, question=None, posted=posted, header=header
+        )
+        if not go_on:
+            await surface.remove_after(1)
+        self._tasks.start(
+            self._replies.reply(turn, surface, room_id=channel_id, received_at=time.monotonic()),
+            name="answer-again",
+        )
+
+    async def _question(
+        self, conversation_id: int, message_id: int, channel: discord.abc.Messageable
+    ) -> IncomingMessage | None:
+        """A question once more: as it stands in Discord with its files, else from the history."""
+        if isinstance(channel, discord.Thread) and message_id == channel.id and channel.parent:
+            source: object = channel.parent  # an automatic thread: the question is above it
+        else:
+            source = channel
+        known = await self._record(conversation_id, "user", message_id)
+        if isinstance(source, discord.abc.Messageable):
+            try:
+                message = await source.fetch_message(message_id)
+                assert self._session is not None
+                return await intake.incoming(message, self._me, session=self._session)
+            except discord.HTTPException as error:
+                if error.status != 404:
+                    log.warning("question could not be fetched", extra={"status": error.status})
+        if known is None:
+            return None
+        return IncomingMessage(
+            id=known.id,
+            author_id=known.author_id,
+            author_name=known.author_name,
+            text=known.text,
+            sent_at=known.at,
+            quote=known.quote,
+        )
+
+    async def _posted(
+        self,
+        channel: discord.abc.Messageable,
+        answered: HistoryRecord | None,
+        shown: discord.Message | None,
+    ) -> list[discord.Message]:
+        """The messages of an answer that still stand."""
+        posted = []
+        for message_id in answered.message_ids if answered else ():
+            with contextlib.suppress(discord.HTTPException):
+                posted.append(await channel.fetch_message(message_id))
+        if not posted and shown is not None:
+            posted = [shown]
+        return posted
+
+    def _conversation_of(self, channel_id: int, message_id: int) -> int:
+        """A message that a thread was made from belongs to the thread's conversation."""
+        return message_id if self._history.knows(message_id) else channel_id
+
+    async def _record(
+        self, conversation_id: int, role: str, record_id: int
+    ) -> HistoryRecord | None:
+        records = await self._history.recent(conversation_id)
+        return next((r for r in records if r.key == (role, record_id)), None)
+
+    # ------------------------------------------------------------------ commands
+
+    @commands.hybrid_command(name="chat", description="Ask me something.")  # type: ignore[arg-type]
+    @app_commands.describe(message="What you want to say to me")
+    async def chat(self, context: commands.Context[commands.Bot], *, message: str) -> None:
+        """Ask me something."""
+        received_at = time.monotonic()
+        heard = IncomingMessage(
+            id=(context.interaction or context.message).id,
+            author_id=context.author.id,
+            author_name=context.author.display_name,
+            text=message.strip(),
+            sent_at=datetime.now(UTC).timestamp(),
+        )
+        if context.interaction is None:
+            self._batcher.add(
+                context.channel.id, heard, self._place_for(context.message, received_at)
+            )
+            return
+        surface = InteractionSurface(context.interaction, header=_header(message))
+        await surface.open()
+        turn = Turn(context.channel.id, (heard,), in_room=context.guild is not None)
+        await self._replies.reply(
+            turn, surface, room_id=context.channel.id, received_at=received_at
+        )
+
+    @commands.hybrid_command(name="stop", description="Stop the answer I am giving you here.")  # type: ignore[arg-type]
+    async def stop(self, context: commands.Context[commands.Bot]) -> None:
+        """Stop the answer I am giving you here. Moderators stop everybody's."""
+        room_id = context.channel.id
+        is_moderator = context.guild is not None and context.permissions.manage_messages
+        author_id = None if is_moderator else context.author.id
+        replies: list[Reply] = self._replies.in_room(room_id, author_id)
+        for reply in replies:
+            reply.stop()
+        self._batcher.drop_waiting(room_id, author_id)
+        collecting = [b for b in self._batcher.bursts_in(room_id, author_id) if b.is_collecting]
+        for burst in collecting:
+            self._batcher.cancel(burst)
+        done = replies or collecting
+        await context.send("Stopped." if done else "There is nothing to stop.", ephemeral=True)
+
+    @commands.hybrid_command(name="reset", description="Begin a new conversation in this channel.")  # type: ignore[arg-type]
+    async def reset(self, context: commands.Context[commands.Bot]) -> None:
+        """Begin a new conversation: what was said here so far no longer counts."""
+        await self._history.reset(context.channel.id, at=datetime.now(UTC).timestamp())
+        await context.send("A fresh start: I no longer take what was said here into account.")
+
+    async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
+        return self._may_talk(interaction.user, interaction.channel, interaction.guild)
+
+    # ------------------------------------------------------------------ small things
+
+    @property
+    def _me(self) -> discord.ClientUser:
+        assert self.bot.user is not None, "events arrive after login"
+        return self.bot.user
+
+    def _remember_taken(self, message_id: int) -> None:
+        _touch(self._taken, message_id, SEEN_MESSAGES_KEPT)
+
+
+def _touch(ids: OrderedDict[int, None], new_id: int, kept: int) -> None:
+    ids[new_id] = None
+    ids.move_to_end(new_id)
+    while len(ids) > kept:
+        ids.popitem(last=False)
+
+
+def _header(message: str) -> str:
+    line = " ".join(message.split())
+    return "> " + (line if len(line) <= 300 else line[:299] + "…")
+
+
+async def _tell(interaction: discord.Interaction, sentence: str) -> None:
+    await interaction.response.send_message(
+        sentence, ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
+    )

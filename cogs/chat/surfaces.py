@@ -1,0 +1,194 @@
+"""Where an answer stands in Discord: in a channel, in a thread made for it, under a slash command.
+
+No mention is ever resolved from a model's text; only the ping of the reply itself is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import discord
+
+from cogs.chat.splitter import MESSAGE_LIMIT_CHARS
+
+log = logging.getLogger(__name__)
+
+NO_MENTIONS = discord.AllowedMentions.none()
+REPLY_PING = discord.AllowedMentions(everyone=False, users=False, roles=False, replied_user=True)
+
+
+class ChannelSurface:
+    """Messages in a channel or thread; the first one replies to the question.
+
+    Args:
+        channel: where to write.
+        question: what the first message replies to; None posts without a reference.
+        posted: the messages that stand there already, when an answer is made anew.
+        header: a line kept above the answer.
+        thread: when given, the thread that is being made for the answer; should that fail, the
+            answer goes to `channel`.
+    """
+
+    def __init__(
+        self,
+        channel: discord.abc.Messageable,
+        *,
+        channel_id: int,
+        question: discord.Message | discord.PartialMessage | None,
+        posted: Sequence[discord.Message] = (),
+        header: str = "",
+        thread: Awaitable[discord.Thread] | None = None,
+    ) -> None:
+        self._channel = channel
+        self._question = question
+        self._posted = list(posted)
+        self._header = header
+        self._thread = None if thread is None else asyncio.ensure_future(thread)
+        self.major = f"channels/{channel_id}"
+
+    @property
+    def count(self) -> int:
+        return len(self._posted)
+
+    @property
+    def message_ids(self) -> list[int]:
+        return [message.id for message in self._posted]
+
+    def reply_to(self, question: discord.Message) -> None:
+        """Answer a later message of the burst instead, as long as nothing is posted."""
+        if not self._posted and self._thread is None:
+            self._question = question
+
+    async def show_typing(self) -> None:
+        channel = await self._destination()
+        await channel.typing()
+
+    async def write(
+        self, index: int, content: str, view: discord.ui.View | None, *, unfurl: bool
+    ) -> None:
+        if index == 0 and self._header:
+            content = _headed(self._header, content)
+        if index < len(self._posted):
+            self._posted[index] = await _edit(self._posted[index], content, view, unfurl=unfurl)
+            return
+        channel = await self._destination()
+        reference = None
+        if self._question is not None and index == 0 and self._thread is None:
+            reference = self._question.to_reference(fail_if_not_exists=False)
+        # The nonce makes a repeated request harmless: Discord answers with the first message.
+        nonce = f"{self._question.id if self._question else 0}-{index}-{id(self) % 10**6}"[:25]
+        self._posted.append(
+            await channel.send(
+                content,
+                reference=reference,  # type: ignore[arg-type]
+                allowed_mentions=REPLY_PING if reference else NO_MENTIONS,
+                view=view,  # type: ignore[arg-type]
+                suppress_embeds=not unfurl,
+                nonce=nonce,
+            )
+        )
+
+    async def remove_after(self, count: int) -> None:
+        while len(self._posted) > count:
+            await _delete(self._posted.pop())
+
+    async def _destination(self) -> discord.abc.Messageable:
+        if self._thread is None:
+            return self._channel
+        try:
+            return await asyncio.shield(self._thread)
+        except (discord.HTTPException, ValueError) as error:
+            log.warning("thread for an answer could not be made", extra={"error": str(error)})
+            self._thread = None
+            return self._channel
+
+
+class InteractionSurface:
+    """The response to a slash command, which shows the question above the answer.
+
+    `open` acknowledges the command within Discord's 3 s; its token lives 15 minutes.
+    """
+
+    def __init__(self, interaction: discord.Interaction[Any], *, header: str) -> None:
+        self._interaction = interaction
+        self._header = header
+        self._posted: list[discord.Message] = []
+        self.major = f"webhooks/{interaction.application_id}/{interaction.token}"
+
+    async def open(self) -> None:
+        """Show the question at once."""
+        await self._interaction.response.send_message(
+            f"{self._header}\n-# …", suppress_embeds=True, allowed_mentions=NO_MENTIONS
+        )
+
+    @property
+    def count(self) -> int:
+        return max(1, len(self._posted))
+
+    @property
+    def message_ids(self) -> list[int]:
+        return [message.id for message in self._posted]
+
+    async def show_typing(self) -> None:
+        """The question already stands there; a typing indicator would add nothing."""
+
+    async def write(
+        self, index: int, content: str, view: discord.ui.View | None, *, unfurl: bool
+    ) -> None:
+        if index == 0:
+            message = await self._interaction.edit_original_response(
+                content=_headed(self._header, content), view=view, allowed_mentions=NO_MENTIONS
+            )
+            self._posted[:1] = [message]
+        elif index < len(self._posted):
+            self._posted[index] = await self._posted[index].edit(
+                content=content, view=view, allowed_mentions=NO_MENTIONS
+            )
+        else:
+            self._posted.append(
+                await self._interaction.followup.send(
+                    content,
+                    view=view or discord.utils.MISSING,
+                    allowed_mentions=NO_MENTIONS,
+                    suppress_embeds=not unfurl,
+                    wait=True,
+                )
+            )
+
+    async def remove_after(self, count: int) -> None:
+        while len(self._posted) > count:
+            await _delete(self._posted.pop())
+
+
+Surface = ChannelSurface | InteractionSurface
+
+
+def _headed(header: str, content: str) -> str:
+    headed = f"{header}\n{content}"
+    return headed if len(headed) <= MESSAGE_LIMIT_CHARS else content
+
+
+async def _edit(
+    message: discord.Message,
+    content: str,
+    view: discord.ui.View | None,
+    *,
+    unfurl: bool,
+) -> discord.Message:
+    if message.flags.suppress_embeds is unfurl:
+        return await message.edit(
+            content=content, view=view, allowed_mentions=NO_MENTIONS, suppress=not unfurl
+        )
+    return await message.edit(content=content, view=view, allowed_mentions=NO_MENTIONS)
+
+
+async def _delete(message: discord.Message) -> None:
+    try:
+        await message.delete()
+    except discord.NotFound:
+        pass
+    except discord.HTTPException as error:
+        log.warning("message could not be deleted", extra={"status": error.status})

@@ -1,0 +1,35 @@
+"""/help: how to talk to the bot, in one message."""
+
+from __future__ import annotations
+
+import discord
+from discord.ext import commands
+
+
+class Help(commands.Cog):
+    """Explains the bot to the person who asks."""
+
+    def __init__(self, bot: commands.Bot) -> None:
+        self.bot = bot
+
+    @commands.hybrid_command(name="help", description="How to talk to me.")  # type: ignore[arg-type]
+    async def help(self, context: commands.Context[commands.Bot]) -> None:
+        """How to talk to me."""
+        mention = self.bot.user.mention if self.bot.user else "me"
+        lines = [
+            "**How to talk to me**",
+            f"- Mention {mention}, reply to one of my messages, or write to me directly.",
+            "- Write several messages in a row: I answer them together.",
+            "- Attach pictures, text files or code, and I take a look.",
+            "- Edit your question and I answer anew; delete it and I stop.",
+            "",
+            "**Commands**",
+        ]
+        lines += [
+            f"- `/{command.name}`: {command.description}"
+            for command in sorted(self.bot.commands, key=lambda command: command.name)
+            if not command.hidden
+        ]
+        await context.send(
+            "\n".join(lines), ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
+        )
