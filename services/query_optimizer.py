@@ -34,10 +34,6 @@ _ROOM_NOTE = (
     "Several people may talk in this room: each of their messages begins with the speaker's "
     "name and a colon. Answer the last message. Do not begin your own messages with a name."
 )
-_GO_ON = (
-    "Your answer above was cut off. Go on exactly where it stopped, without repeating "
-    "anything and without an introduction."
-)
 
 
 class QueryOptimizer:
@@ -73,7 +69,7 @@ class QueryOptimizer:
         current = _merge_content([self._current(m, turn.in_room, known_ids) for m in turn.messages])
         budget = self._max_context_tokens - _cost(persona) - _cost(_text_of(current))
         if turn.partial_answer:
-            budget -= _cost(turn.partial_answer) + _cost(_GO_ON)
+            budget -= _cost(turn.partial_answer)  # the model is shown it behind the prompt
 
         window: list[ChatMessage] = []
         oldest_wanted = max(0, len(before) - self._max_history_messages)
@@ -90,9 +86,6 @@ class QueryOptimizer:
 
         messages = [{"role": "system", "content": persona}, *window]
         messages.append({"role": "user", "content": current})
-        if turn.partial_answer:
-            messages.append({"role": "assistant", "content": turn.partial_answer})
-            messages.append({"role": "user", "content": _GO_ON})
         return _alternating(messages)
 
     def _current(

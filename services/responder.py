@@ -112,7 +112,7 @@ class Responder:
             self._history.append(turn.conversation_id, *map(record_of, turn.messages)),
             name="record-question",
         )
-        return self._llm.stream(messages)
+        return self._llm.stream(messages, partial_answer=turn.partial_answer)
 
     async def remember(
         self, turn: Turn, text: str, status: AnswerStatus, message_ids: Iterable[int]
