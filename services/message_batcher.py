@@ -77,12 +77,17 @@ class Burst:
 
         Returns at once unless the author has gone on typing since the last message: then the
         answer is held, not cancelled, until a window after that message.
+
+        Raises:
+            asyncio.CancelledError: something newer has taken this attempt's place.
         """
         while self._attempts == 1 and self._typing_at > self._last_at:
             wait_s = self._last_at + self._batcher.window_s - _now()
             if wait_s <= 0:
                 break
             await asyncio.sleep(wait_s)
+        if self._restart or not self.messages or self._phase is _Phase.COLLECTING:
+            raise asyncio.CancelledError  # the first one was swallowed on its way here
         self._phase = _Phase.VISIBLE
 
     def _closes_at(self) -> float:
@@ -248,9 +253,11 @@ class MessageBatcher:
     async def _run_lane(self, lane: LaneKey) -> None:
         try:
             while self._waiting.get(lane):
-                waiting = self._waiting.pop(lane)
-                messages = sorted((m for m, _ in waiting), key=lambda m: m.id)
-                place = max(waiting, key=lambda item: item[0].id)[1]
+                waiting = sorted(self._waiting.pop(lane), key=lambda item: item[0].id)
+                if self.window_s == 0:
+                    waiting, self._waiting[lane] = waiting[:1], waiting[1:]
+                messages = [message for message, _ in waiting]
+                place = waiting[-1][1]
                 burst = Burst(lane, messages, place, self, _first_at=_now(), _last_at=_now())
                 self._bursts[lane] = burst
                 try:
@@ -293,7 +300,8 @@ class MessageBatcher:
         while burst.messages and (wait_s := burst._closes_at() - _now()) > 0:
             burst._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(burst._changed.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await burst._changed.wait()
 
 
 def _insert(messages: list[IncomingMessage], message: IncomingMessage) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 GLOBAL_REQUESTS_PER_S = 45  # Discord's 50, less what cannot be counted exactly
 TYPING_PER_S = 15
 _BUCKETS_KEPT = 4096
+_SPARE_SLOT_WAIT_S = 1.0
 
 _ID = re.compile(r"/\d+")
 _MAJOR = re.compile(r"/(channels/\d+|guilds/\d+|webhooks/\d+/[^/]+)")
@@ -143,10 +144,14 @@ class RestPacer:
         bucket = self._edit_bucket(major)
         now = self._clock()
         bucket.refresh(now)
-        if bucket.remaining - bucket.outgoing <= self._reserve(major, bucket):
-            if bucket.reset_at is not None:
-                return bucket.reset_at - now
-            return 0.05  # requests are out, their answers will tell
+        free = bucket.remaining - bucket.outgoing - self._reserve(major, bucket)
+        if free <= 0:
+            if bucket.reset_at is None:
+                return 0.05  # requests are out, their answers will tell
+            wait_s = bucket.reset_at - now
+            if free < 0 or wait_s <= _SPARE_SLOT_WAIT_S:
+                return wait_s
+            # The spare slot is better used than a reader kept waiting.
         return self._global_wait_s(self._first_texts_due)
 
     # ------------------------------------------------------------------ inside

@@ -178,11 +178,10 @@ async def _edit(
     *,
     unfurl: bool,
 ) -> discord.Message:
-    if message.flags.suppress_embeds is unfurl:
-        return await message.edit(
-            content=content, view=view, allowed_mentions=NO_MENTIONS, suppress=not unfurl
-        )
-    return await message.edit(content=content, view=view, allowed_mentions=NO_MENTIONS)
+    # discord.py sends `suppress` with every edit, and its default shows the embeds.
+    return await message.edit(
+        content=content, view=view, allowed_mentions=NO_MENTIONS, suppress=not unfurl
+    )
 
 
 async def _delete(message: discord.Message) -> None:
