@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -52,6 +52,8 @@ REST_KEEP_ALIVE_S = 120.0
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 PLAYGROUND_PORT = 8765
 
+GATEWAY_AUTHENTICATION_FAILED = 4004  # the token was reset while the bot ran
+
 EXIT_SETTINGS = 2  # something the operator has to change
 EXIT_SECOND_SIGNAL = 130
 
@@ -81,7 +83,15 @@ class ChatBot(commands.Bot):
     config: Config
     data_dir: Path
 
-    def __init__(self, *, config: Config, services: Services, data_dir: Path) -> None:
+    def __init__(
+        self,
+        *,
+        config: Config,
+        services: Services,
+        data_dir: Path,
+        auto_reply_channel_ids: frozenset[int],
+        access: AccessRules,
+    ) -> None:
         super().__init__(
             command_prefix=config.COMMAND_PREFIX,
             help_command=None,
@@ -93,12 +103,14 @@ class ChatBot(commands.Bot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=REST_KEEP_ALIVE_S),
+            connector=_connector(),
             http_trace=_trace(services.pacer),
         )
         self.config = config
         self.services = services
         self.data_dir = data_dir
+        self._auto_reply_channel_ids = auto_reply_channel_ids
+        self._access = access
         self._tasks = BackgroundTasks()
 
     async def setup_hook(self) -> None:
@@ -116,14 +128,8 @@ class ChatBot(commands.Bot):
             ),
         )
         settings = ChatSettings(
-            access=AccessRules(
-                allowed_guild_ids=config.ALLOWED_GUILD_IDS,
-                allowed_channel_ids=config.ALLOWED_CHANNEL_IDS,
-                allowed_role_ids=config.ALLOWED_ROLE_IDS,
-                blocked_user_ids=config.BLOCKED_USER_IDS,
-                owner_ids=frozenset(self.owner_ids),
-            ),
-            auto_reply_channel_ids=config.AUTO_REPLY_CHANNEL_IDS,
+            access=replace(self._access, owner_ids=frozenset(self.owner_ids)),
+            auto_reply_channel_ids=self._auto_reply_channel_ids,
             auto_thread_channel_ids=config.AUTO_THREAD_CHANNEL_IDS,
             batch_window_s=config.MESSAGE_BATCH_WINDOW_SECONDS,
             shutdown_grace_s=SHUTDOWN_GRACE_S,
@@ -168,6 +174,10 @@ class ChatBot(commands.Bot):
         await self.tree.sync()
         await asyncio.to_thread(replace_file, path, digest)
         log.info("slash commands synchronised", extra={"commands": len(described)})
+
+
+def _connector() -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(limit=0, keepalive_timeout=REST_KEEP_ALIVE_S)
 
 
 def _intents() -> discord.Intents:
@@ -289,10 +299,12 @@ async def _playground_endpoints(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as session,
             session.get(f"{OLLAMA_URL}/models") as response,
         ):
-            models = [model["id"] for model in (await response.json())["data"]]
-            if models:
-                model = config.LLM_MODEL if config.LLM_MODEL in models else models[0]
-                return [ModelEndpoint(model, OLLAMA_URL, "")], f"Answers come from Ollama, {model}."
+            if (await response.json())["data"]:
+                name = config.LLM_MODEL or "the first model that it lists"
+                return (
+                    [ModelEndpoint(config.LLM_MODEL, OLLAMA_URL, "")],
+                    f"Answers come from Ollama on this machine: {name}.",
+                )
     notice = (
         "You are talking to a small demo model. For a real one, set OPENAI_API_KEY or "
         "OPENAI_BASE_URL in .env, or start Ollama, and run this again."
@@ -301,6 +313,15 @@ async def _playground_endpoints(
 
 
 # ---------------------------------------------------------------------- putting it together
+
+
+def _access(config: Config) -> AccessRules:
+    return AccessRules(
+        allowed_guild_ids=config.ALLOWED_GUILD_IDS,
+        allowed_channel_ids=config.ALLOWED_CHANNEL_IDS,
+        allowed_role_ids=config.ALLOWED_ROLE_IDS,
+        blocked_user_ids=config.BLOCKED_USER_IDS,
+    )
 
 
 def _endpoints(config: Config) -> list[ModelEndpoint]:
@@ -371,12 +392,15 @@ async def _login(bot: ChatBot, token: str) -> None:
         try:
             await bot.login(token)
             return
+        except discord.LoginFailure:
+            raise
         except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
-            if isinstance(error, discord.HTTPException) and error.status < 500:
-                raise
             log.warning(
                 "Discord cannot be reached", extra={"error": str(error), "retry_in_s": wait_s}
             )
+            # Each login opens a session of its own.
+            await bot.http.close()
+            bot.http.connector = _connector()
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, LOGIN_RETRY_MAX_S)
 
@@ -395,6 +419,7 @@ async def _serve(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
         stopping.cancel()
         if not living.done():
             await bot.close()
+            living.cancel()  # it may still be waiting for Discord
         try:
             await living
         except discord.LoginFailure:
@@ -403,7 +428,13 @@ async def _serve(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
         except discord.PrivilegedIntentsRequired:
             print(MISSING_INTENT, file=sys.stderr)
             return EXIT_SETTINGS
-        except (asyncio.CancelledError, discord.ConnectionClosed):
+        except discord.ConnectionClosed as closed:
+            if closed.code == GATEWAY_AUTHENTICATION_FAILED:
+                print(INVALID_TOKEN, file=sys.stderr)
+                return EXIT_SETTINGS
+            if not stop.is_set():
+                raise
+        except asyncio.CancelledError:
             if not stop.is_set():
                 raise
     return 0
@@ -421,8 +452,9 @@ async def run(config: Config, *, playground_port: int | None, started_at: float)
             config.DISCORD_GATEWAY_URL,
         )
         playground = None
+        auto_reply_channel_ids = config.AUTO_REPLY_CHANNEL_IDS
         if playground_port is None:
-            endpoints = _endpoints(config)
+            endpoints, access = _endpoints(config), _access(config)
         else:
             playground = await Playground.start(playground_port)
             opened.push_async_callback(playground.aclose)
@@ -433,6 +465,9 @@ async def run(config: Config, *, playground_port: int | None, started_at: float)
                 playground.api_url,
                 playground.gateway_url,
             )
+            # The operator's lists name places of the real Discord.
+            access = AccessRules()
+            auto_reply_channel_ids = frozenset({playground.chat_channel_id})
             # Its world is new with every start, and so is what is kept of it.
             data_dir = config.TEMP_DIR / "playground"
             history_dir = data_dir / "history"
@@ -444,7 +479,13 @@ async def run(config: Config, *, playground_port: int | None, started_at: float)
 
         await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
         services = await opened.enter_async_context(_services(config, endpoints, history_dir))
-        bot = ChatBot(config=config, services=services, data_dir=data_dir)
+        bot = ChatBot(
+            config=config,
+            services=services,
+            data_dir=data_dir,
+            auto_reply_channel_ids=auto_reply_channel_ids,
+            access=access,
+        )
         if playground is not None:
             page_url = playground.page_url
 
@@ -466,6 +507,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, default=PLAYGROUND_PORT, help="of the playground")
     arguments = parser.parse_args(argv)
+    if not 0 <= arguments.port <= 65535:
+        parser.error("--port is a number from 0 (any free one) to 65535")
 
     config = Config.of_process()
     problems = config.problems(require_discord=not arguments.playground)

@@ -23,6 +23,8 @@ from services.query_optimizer import QueryOptimizer, record_of
 
 log = logging.getLogger(__name__)
 
+_BEHIND_REQUEST_S = 0.01  # the request to the model goes first
+
 
 class Answer(AsyncIterator[str]):
     """One answer while it is made: an async iterator of text pieces.
@@ -108,11 +110,12 @@ class Responder:
         answer.heard = [record.text for record in records if record.role == "user"]
         for message in turn.messages:
             answer.heard += [message.text, message.quote.text if message.quote else ""]
-        answer._recorded = self._tasks.start(
-            self._history.append(turn.conversation_id, *map(record_of, turn.messages)),
-            name="record-question",
-        )
+        answer._recorded = self._tasks.start(self._record_question(turn), name="record-question")
         return self._llm.stream(messages, partial_answer=turn.partial_answer)
+
+    async def _record_question(self, turn: Turn) -> bool:
+        await asyncio.sleep(_BEHIND_REQUEST_S)
+        return await self._history.append(turn.conversation_id, *map(record_of, turn.messages))
 
     async def remember(
         self, turn: Turn, text: str, status: AnswerStatus, message_ids: Iterable[int]

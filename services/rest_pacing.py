@@ -58,6 +58,7 @@ class RestPacer:
         self._typing_per_s = typing_per_s
         self._clock = clock
         self._sent: deque[float] = deque()  # start of each request of the last second
+        self._booked: deque[float] = deque()  # slots given out whose request has not started
         self._typing_sent: deque[float] = deque()
         self._first_texts_due = 0
         self._hashes: dict[str, str] = {}  # route → bucket hash
@@ -69,7 +70,12 @@ class RestPacer:
     def request_started(self, method: str, path: str) -> None:
         route, major = _route(method, path)
         if not route.startswith(("POST /interactions", "GET /gateway")) and "webhooks" not in major:
-            self._sent.append(self._clock())
+            now = self._clock()
+            _drop_before(self._booked, now - 1.0)
+            if self._booked:
+                self._booked.popleft()  # counted when its slot was given out
+            else:
+                self._sent.append(now)
         self._bucket(route, major).outgoing += 1
 
     def response_received(self, method: str, path: str, headers: Mapping[str, str] | None) -> None:
@@ -99,7 +105,7 @@ class RestPacer:
         _drop_before(self._sent, now - 1.0)
         if len(self._typing_sent) >= self._typing_per_s:
             return False
-        if len(self._sent) + self._first_texts_due >= self._requests_per_s:
+        if len(self._sent) + self._due() >= self._requests_per_s:
             return False
         self._typing_sent.append(now)
         return True
@@ -115,8 +121,11 @@ class RestPacer:
 
     async def first_text_slot(self) -> None:
         """Wait until the bot as a whole may send a first text: at once below its limit."""
-        while (wait_s := self._global_wait_s(0)) > 0:  # noqa: ASYNC110 time is what is waited for
-            await asyncio.sleep(wait_s)
+        await self._slot(0)
+
+    async def slot(self) -> None:
+        """Wait until the bot as a whole may send; first texts that are due come before."""
+        await self._slot(None)
 
     @contextmanager
     def streaming(self, major: str) -> Iterator[None]:
@@ -152,9 +161,23 @@ class RestPacer:
             if free < 0 or wait_s <= _SPARE_SLOT_WAIT_S:
                 return wait_s
             # The spare slot is better used than a reader kept waiting.
-        return self._global_wait_s(self._first_texts_due)
+        return self._global_wait_s(self._due())
 
     # ------------------------------------------------------------------ inside
+
+    async def _slot(self, due: int | None) -> None:
+        def wait_s() -> float:
+            return self._global_wait_s(self._due() if due is None else due)
+
+        while (seconds := wait_s()) > 0:  # noqa: ASYNC110 time is what is waited for
+            await asyncio.sleep(seconds)
+        now = self._clock()
+        self._sent.append(now)
+        self._booked.append(now)
+
+    def _due(self) -> int:
+        """Requests to keep free for first texts: a crowd of them does not starve the rest."""
+        return min(self._first_texts_due, self._requests_per_s // 2)
 
     def _reserve(self, major: str, bucket: _Bucket) -> int:
         return max(0, min(self._streaming.get(major, 1) + 1, bucket.limit - 2))
@@ -170,6 +193,8 @@ class RestPacer:
             bucket = self._buckets[key] = _Bucket()
             if len(self._buckets) > _BUCKETS_KEPT:
                 self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
         return bucket
 
     def _global_wait_s(self, due: int) -> float:

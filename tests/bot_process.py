@@ -8,14 +8,16 @@ async with Stage() as stage:          a playground, a scripted model, and the bo
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from config import Config
 from playground import Human, Playground
 from playground.model import ModelServer, Script
 
@@ -36,13 +38,16 @@ class BotProcess:
     def __init__(
         self, environ: Mapping[str, str], *, directory: Path, program: Sequence[str] = ()
     ) -> None:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(_OUR_PREFIXES)}
+        # Settings of the person who runs the tests must not reach the bot under test.
+        ours = {name for name in vars(Config) if name.isupper()}
+        clean = {name: value for name, value in os.environ.items() if name not in ours}
         self._environ = {**clean, **environ, "PYTHONPATH": str(ROOT)}
         self._directory = directory
         self._program = list(program) or [str(ROOT / "bot.py")]
         self._process: asyncio.subprocess.Process | None = None
         self._collecting: asyncio.Task[None] | None = None
         self.output: list[str] = []
+        self._said = asyncio.Event()
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -57,9 +62,11 @@ class BotProcess:
         self._collecting = asyncio.create_task(self._collect(), name="bot-output")
 
     async def _collect(self) -> None:
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdout is not None
         async for line in self._process.stdout:
             self.output.append(line.decode("utf-8", "replace").rstrip())
+            self._said.set()
 
     @property
     def pid(self) -> int:
@@ -69,6 +76,21 @@ class BotProcess:
     @property
     def log(self) -> str:
         return "\n".join(self.output)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What it has logged, oldest first; with LOG_FORMAT=json."""
+        return [json.loads(line) for line in self.output if line.startswith('{"time": ')]
+
+    async def logged(
+        self, is_wanted: Callable[[dict[str, Any]], bool], *, timeout_s: float = START_TIMEOUT_S
+    ) -> dict[str, Any]:
+        """The first record that `is_wanted`, there already or to come."""
+        async with asyncio.timeout(timeout_s):
+            while not (found := next(filter(is_wanted, self.records), None)):
+                self._said.clear()
+                await self._said.wait()
+        return found
 
     @property
     def is_running(self) -> bool:
@@ -99,30 +121,6 @@ class BotProcess:
         """Resident memory; Linux."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-# Settings of the person who runs the tests must not reach the bot under test.
-_OUR_PREFIXES = (
-    "DISCORD_",
-    "OPENAI_",
-    "LLM_",
-    "ALLOWED_",
-    "BLOCKED_",
-    "AUTO_",
-    "OWNER_",
-    "MAX_",
-    "MIN_",
-    "MESSAGE_",
-    "STREAM",
-    "RESPONSE_",
-    "NATURAL_",
-    "SYSTEM_PROMPT",
-    "COMMAND_PREFIX",
-    "LOG_",
-    "DATA_DIR",
-    "HISTORY_DIR",
-    "TEMP_DIR",
-)
 
 
 class Stage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections import OrderedDict
@@ -82,6 +83,7 @@ class Chat(commands.Cog):
         self._tasks = BackgroundTasks()
         self._session: aiohttp.ClientSession | None = None
         self._taken: OrderedDict[int, None] = OrderedDict()  # ids of messages that are ours
+        self._deleted: OrderedDict[int, None] = OrderedDict()
         self._newest_id = 0  # newest message seen anywhere
         self._recent_dms: OrderedDict[int, None] = OrderedDict()
         self._was_ready = False
@@ -93,7 +95,10 @@ class Chat(commands.Cog):
     async def cog_unload(self) -> None:
         """Finish what is visible, take nothing more."""
         grace_s = self._settings.shutdown_grace_s
-        await self._batcher.aclose(grace_s=grace_s, last_call=self._replies.interrupt_all)
+        await asyncio.gather(
+            self._batcher.aclose(grace_s=grace_s, last_call=self._replies.interrupt_all),
+            self._replies.aclose(grace_s=grace_s),
+        )
         await self._tasks.aclose(grace_s=2.0)
         if self._session is not None:
             await self._session.close()
@@ -131,15 +136,21 @@ class Chat(commands.Cog):
 
     async def _is_command(self, message: discord.Message) -> bool:
         """Run a prefix command, if the message is one."""
-        prefix = self.bot.command_prefix
-        if not isinstance(prefix, str) or not message.content.startswith(prefix):
-            return False
-        context = await self.bot.get_context(message)
-        if not context.valid:
+        context = await self._command_context(message)
+        if context is None:
             return False
         self._remember_taken(message.id)
         await self.bot.invoke(context)
         return True
+
+    async def _command_context(
+        self, message: discord.Message
+    ) -> commands.Context[commands.Bot] | None:
+        prefix = self.bot.command_prefix
+        if not isinstance(prefix, str) or not message.content.startswith(prefix):
+            return None
+        context = await self.bot.get_context(message)
+        return context if context.valid else None
 
     def _is_addressed(self, message: discord.Message) -> bool:
         if message.guild is None or intake.mentions_bot(message, self._me):
@@ -162,6 +173,8 @@ class Chat(commands.Cog):
         await self._read_thread_once(message)
         assert self._session is not None
         heard = await intake.incoming(message, self._me, session=self._session)
+        if message.id in self._deleted:
+            return
         place = self._place_for(message, received_at)
         burst = self._batcher.add(message.channel.id, heard, place)
         if burst is not None:
@@ -179,7 +192,8 @@ class Chat(commands.Cog):
             # A thread has the id of the message that it is made from.
             conversation_id = message.id
             title = intake.readable_text(message, self._me).split("\n")[0][:80]
-            thread = message.create_thread(name=title or message.author.display_name)
+            name = title or message.author.display_name
+            thread = functools.partial(message.create_thread, name=name)
         surface = ChannelSurface(
             channel, channel_id=conversation_id, question=message, thread=thread
         )
@@ -237,6 +251,8 @@ class Chat(commands.Cog):
             return
         if not self._may_talk(message.author, message.channel, message.guild):
             return
+        if await self._command_context(message) is not None:
+            return  # a command has run and is not run again
         is_recent = discord.utils.utcnow() - message.created_at < timedelta(seconds=EDIT_WINDOW_S)
         if message.id not in self._taken:
             if is_recent and self._is_addressed(message):
@@ -270,6 +286,7 @@ class Chat(commands.Cog):
         """A question was deleted: do not answer it, take back an answer that is being given."""
         if message_id not in self._taken:
             return
+        _touch(self._deleted, message_id, SEEN_MESSAGES_KEPT)
         for reply in self._replies.in_room(channel_id):
             if [message.id for message in reply.turn.messages] == [message_id]:
                 reply.discard()
@@ -409,7 +426,8 @@ class Chat(commands.Cog):
         posted = await self._posted(channel, answered, shown)
         header = ""
         if posted and posted[0].interaction_metadata is not None:
-            header = posted[0].content.split("\n")[0]
+            first_line = posted[0].content.split("\n")[0]
+            header = first_line if first_line.startswith("> ") else ""
         channel_id = getattr(channel, "id", 0)
         surface = ChannelSurface(
             channel, channel_id=channel_id, question=None, posted=posted, header=header

@@ -22,15 +22,17 @@ from cogs.chat.splitter import closed
 from cogs.chat.surfaces import Surface
 from services.conversation import AnswerStatus, Turn
 from services.errors import BotError
-from services.llm import Finish
+from services.llm import Finish, LLMError
 from services.metrics import Metrics
 from services.responder import Answer, Responder
 from services.rest_pacing import RestPacer
 
 log = logging.getLogger(__name__)
 
+TYPING_BEHIND_S = 0.01  # the request to the model goes first; nobody sees the difference
 TYPING_REFRESH_S = 9.0  # Discord shows a typing indicator for 10 s
 TYPING_RETRY_S = 0.5
+LAST_CALL_S = 2.0  # for the last edits of answers that are ended with the process
 RECORD_TIMEOUT_S = 1.0  # a hanging disk delays an answer by this much at the most
 # The natural delay before a first text: the time to read the question.
 READING_CHARS_PER_S = 60
@@ -93,6 +95,7 @@ class Replies:
         self._metrics = metrics
         self._settings = settings
         self._active: dict[int, Reply] = {}
+        self._ended = asyncio.Event()
 
     def in_room(self, room_id: int, author_id: int | None = None) -> list[Reply]:
         """The replies being made in a room, to one person or to everybody."""
@@ -105,6 +108,19 @@ class Replies:
 
     def of_turn(self, turn_id: int) -> Reply | None:
         return self._active.get(turn_id)
+
+    async def aclose(self, *, grace_s: float) -> None:
+        """Let the replies in progress end for `grace_s`, then end them as they stand."""
+        await self._until_idle(grace_s)
+        self.interrupt_all()
+        await self._until_idle(LAST_CALL_S)
+
+    async def _until_idle(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._active:
+                    self._ended.clear()
+                    await self._ended.wait()
 
     def interrupt_all(self) -> None:
         """The process ends: what is visible is finished as it stands."""
@@ -152,6 +168,7 @@ class Replies:
             typing.cancel()
             if self._active.get(turn.id) is reply:
                 del self._active[turn.id]
+            self._ended.set()
             await answer.aclose()
 
     async def _run(
@@ -170,11 +187,9 @@ class Replies:
             )
             await self._end(reply, answer, clear)
         except BotError as error:
-            log.error(
-                "reply failed",
-                extra={**answer.log_fields(), "error": type(error).__name__, "detail": str(error)},
-            )
+            log.error("reply failed", extra={**answer.log_fields(), **_told(error)})
             await self._say_instead(reply, error.sentence, clear)
+            return
         except discord.NotFound:
             log.info("answer was deleted while it was written", extra=answer.log_fields())
             return
@@ -188,7 +203,10 @@ class Replies:
             first_text_s = reply.stream.first_shown_at - received_at
             self._metrics.observe("first_text_s", first_text_s)
             fields["first_text_s"] = round(first_text_s, 3)
-        log.info("reply ended", extra=fields)
+        if answer.error is not None:
+            log.error("answer cut off", extra={**fields, **_told(answer.error)})
+        else:
+            log.info("reply ended", extra=fields)
 
     async def _end(
         self, reply: Reply, answer: Answer, clear: Callable[[], Awaitable[None]]
@@ -206,11 +224,6 @@ class Replies:
             return
 
         status, note = _ending(reply, answer)
-        if answer.error is not None:
-            log.error(
-                "answer cut off",
-                extra={**answer.log_fields(), "error": type(answer.error).__name__},
-            )
         await self._remember(turn, text, status, surface.message_ids)
         before = list(surface.message_ids)
 
@@ -262,6 +275,7 @@ class Replies:
         await asyncio.sleep(max(0.0, received_at + delay_s - time.monotonic()))
 
     async def _keep_typing(self, surface: Surface) -> None:
+        await asyncio.sleep(TYPING_BEHIND_S)
         while True:
             may_type = self._pacer.may_type()
             if may_type:
@@ -279,6 +293,14 @@ def _ending(reply: Reply, answer: Answer) -> tuple[AnswerStatus, str | None]:
     if answer.finish in (Finish.LENGTH, Finish.CUT_OFF):
         return AnswerStatus.CUT_OFF, note
     return AnswerStatus.COMPLETE, note
+
+
+def _told(error: BotError) -> dict[str, object]:
+    """A failure as log fields."""
+    fields: dict[str, object] = {"error": type(error).__name__, "detail": str(error)}
+    if isinstance(error, LLMError):
+        fields["status"] = error.status
+    return fields
 
 
 def _hosts_of(texts: Iterable[str]) -> set[str]:

@@ -41,6 +41,7 @@ class ReplySurface(Protocol):
     """Where an answer stands: a row of messages that are written by index."""
 
     major: str  # the pacer's name of the channel or webhook
+    reserved_chars: int  # of the first message, for what the surface puts above the answer
 
     @property
     def count(self) -> int:
@@ -143,7 +144,7 @@ class ReplyStream:
         Raises:
             discord.HTTPException: Discord goes on refusing.
         """
-        parts = splitter.split(text)
+        parts = self._split(text)
         for index, part in enumerate(parts):
             is_last = index == len(parts) - 1
             if not is_last and self._shown[index : index + 1] == [(part, False)]:
@@ -191,7 +192,7 @@ class ReplyStream:
             if wait_s > 0:
                 await asyncio.wait([self._reader], timeout=wait_s)
                 continue
-            parts = splitter.split(_whole_words(self._text))
+            parts = self._split(_whole_words(self._text))
             parts[-1] = splitter.closed(parts[-1])
             if [part for part, _ in self._shown] == parts:
                 await self._wait_for_change(None)
@@ -209,6 +210,8 @@ class ReplyStream:
             is_last = index == len(parts) - 1
             if self._shown[index : index + 1] == [(part, is_last)]:
                 continue
+            if self._shown:
+                await self._pacer.slot()
             try:
                 await self._surface.write(index, part, view if is_last else None, unfurl=False)
             except discord.NotFound:
@@ -230,6 +233,8 @@ class ReplyStream:
         self, index: int, content: str, view: discord.ui.View | None, *, unfurl: bool
     ) -> None:
         for wait_s in (0.5, 2.0, None):
+            if self._shown:
+                await self._pacer.slot()
             try:
                 await self._surface.write(index, content, view, unfurl=unfurl)
                 self._note_first_shown()
@@ -238,6 +243,9 @@ class ReplyStream:
                 if wait_s is None or getattr(error, "status", 500) < 500:
                     raise
                 await asyncio.sleep(wait_s)
+
+    def _split(self, text: str) -> list[str]:
+        return splitter.split(text, reserved_chars=self._surface.reserved_chars)
 
     def _note_first_shown(self) -> None:
         if self.first_shown_at is None:

@@ -18,16 +18,21 @@ _FENCE = re.compile(r"```(?:([\w+#.-]*)(?=\n))?")
 _CUTS = (("\n\n", 0.5), ("\n", 0.25), (" ", 0.5))
 
 
-def split(text: str) -> list[str]:
+def split(text: str, *, reserved_chars: int = 0) -> list[str]:
     """The messages that show `text`, at least one, each at most 2,000 characters.
 
     A code block still open at the end of the text stays open in the last part.
+
+    Args:
+        reserved_chars: room that is kept free in the first message.
     """
     parts: list[str] = []
     opening = ""  # reopens the code block that the last cut went through
     rest = text
-    while len(opening) + len(rest) > _PART_CHARS:
-        cut = _find_cut(opening, rest, _PART_CHARS - len(opening))
+    part_chars = _PART_CHARS - reserved_chars
+    while len(opening) + len(rest) > part_chars:
+        cut = _find_cut(opening, rest, part_chars - len(opening))
+        part_chars = _PART_CHARS
         part = opening + rest[:cut].rstrip(" ")
         language = open_fence(part)
         rest = rest[cut:]

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
-
-from cogs.chat.splitter import MESSAGE_LIMIT_CHARS
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +26,8 @@ class ChannelSurface:
         question: what the first message replies to; None posts without a reference.
         posted: the messages that stand there already, when an answer is made anew.
         header: a line kept above the answer.
-        thread: when given, the thread that is being made for the answer; should that fail, the
-            answer goes to `channel`.
+        thread: when given, makes the thread that the answer goes to, once it is needed; should
+            that fail, the answer goes to `channel`.
     """
 
     def __init__(
@@ -40,14 +38,16 @@ class ChannelSurface:
         question: discord.Message | discord.PartialMessage | None,
         posted: Sequence[discord.Message] = (),
         header: str = "",
-        thread: Awaitable[discord.Thread] | None = None,
+        thread: Callable[[], Awaitable[discord.Thread]] | None = None,
     ) -> None:
         self._channel = channel
         self._question = question
         self._posted = list(posted)
         self._header = header
-        self._thread = None if thread is None else asyncio.ensure_future(thread)
+        self._make_thread = thread
+        self._thread: asyncio.Future[discord.Thread] | None = None
         self.major = f"channels/{channel_id}"
+        self.reserved_chars = len(header) + 1 if header else 0
 
     @property
     def count(self) -> int:
@@ -59,7 +59,7 @@ class ChannelSurface:
 
     def reply_to(self, question: discord.Message) -> None:
         """Answer a later message of the burst instead, as long as nothing is posted."""
-        if not self._posted and self._thread is None:
+        if not self._posted and self._make_thread is None:
             self._question = question
 
     async def show_typing(self) -> None:
@@ -69,14 +69,14 @@ class ChannelSurface:
     async def write(
         self, index: int, content: str, view: discord.ui.View | None, *, unfurl: bool
     ) -> None:
-        if index == 0 and self._header:
+        if index == 0:
             content = _headed(self._header, content)
         if index < len(self._posted):
             self._posted[index] = await _edit(self._posted[index], content, view, unfurl=unfurl)
             return
         channel = await self._destination()
         reference = None
-        if self._question is not None and index == 0 and self._thread is None:
+        if self._question is not None and index == 0 and self._make_thread is None:
             reference = self._question.to_reference(fail_if_not_exists=False)
         # The nonce makes a repeated request harmless: Discord answers with the first message.
         nonce = f"{self._question.id if self._question else 0}-{index}-{id(self) % 10**6}"[:25]
@@ -96,13 +96,15 @@ class ChannelSurface:
             await _delete(self._posted.pop())
 
     async def _destination(self) -> discord.abc.Messageable:
-        if self._thread is None:
+        if self._make_thread is None:
             return self._channel
+        if self._thread is None:
+            self._thread = asyncio.ensure_future(self._make_thread())
         try:
             return await asyncio.shield(self._thread)
         except (discord.HTTPException, ValueError) as error:
             log.warning("thread for an answer could not be made", extra={"error": str(error)})
-            self._thread = None
+            self._make_thread = None
             return self._channel
 
 
@@ -117,6 +119,7 @@ class InteractionSurface:
         self._header = header
         self._posted: list[discord.Message] = []
         self.major = f"webhooks/{interaction.application_id}/{interaction.token}"
+        self.reserved_chars = len(header) + 1
 
     async def open(self) -> None:
         """Show the question at once."""
@@ -167,8 +170,7 @@ Surface = ChannelSurface | InteractionSurface
 
 
 def _headed(header: str, content: str) -> str:
-    headed = f"{header}\n{content}"
-    return headed if len(headed) <= MESSAGE_LIMIT_CHARS else content
+    return f"{header}\n{content}" if header else content
 
 
 async def _edit(
