@@ -20,6 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ async def thirty_rooms() -> None:
     async with Stage(script(ttft_s=0.01)) as stage:
         rooms = await make_rooms(stage, 30)
         stage.model.script = script()
+        await asyncio.sleep(6)
         for global_per_s, name in ((None, "global limit lifted"), (50, "global limit on")):
             print(f"\nThirty rooms at once, {name}: 4 rounds")
             stage.playground.limits.global_per_s = global_per_s
@@ -136,7 +138,7 @@ async def thirty_rooms() -> None:
                     sent_at: dict[str, float] = {}
                     for room in rooms:
                         sent_at[room] = time.monotonic()
-                        await stage.alice.send(room, f"question {round_number}")
+                        await stage.alice.send(room, f"question {round_number} in room {room}")
                     while len(done) < len(rooms):
                         message = await seen.until(lambda message: bool(message["content"]))
                         at = seen.updates[-1][0]
@@ -144,10 +146,8 @@ async def thirty_rooms() -> None:
                         if is_finished(message):
                             done.add(message["channel_id"])
                 calls = list(stage.model.calls)[known:]
-                # Calls cannot be told apart by room: pair them in the order they came.
-                for room, call in zip(
-                    rooms, sorted(calls, key=lambda c: c.received_at), strict=True
-                ):
+                for call in calls:
+                    room = re.findall(r"in room (\d+)", str(call.messages[-1]["content"]))[-1]
                     to_model.append(call.received_at - sent_at[room])
                 overheads += [first_at[room] - sent_at[room] - TTFT_S for room in rooms]
                 records = list(stage.playground.requests)[requests_before:]
@@ -277,7 +277,7 @@ async def long_answer() -> None:
         loop = json.loads(report.read_text())
         report.unlink()
         visible = [at for at, message in seen.updates if message["content"]]
-        gaps = [b - a for a, b in zip(visible, visible[1:])]
+        gaps = [later - earlier for earlier, later in pairwise(visible)]
         assert call.finished_at is not None
         parts: dict[str, str] = {}
         for _, message in seen.updates:

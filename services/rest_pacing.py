@@ -20,9 +20,11 @@ GLOBAL_REQUESTS_PER_S = 45  # Discord's 50, less what cannot be counted exactly
 TYPING_PER_S = 15
 _BUCKETS_KEPT = 4096
 _SPARE_SLOT_WAIT_S = 1.0
+_UNDER_WAY_WAIT_S = 0.02
+_BOOKING_LASTS_S = 30.0  # longer than discord.py holds a request for its bucket
 
 _ID = re.compile(r"/\d+")
-_MAJOR = re.compile(r"/(channels/\d+|guilds/\d+|webhooks/\d+/[^/]+)")
+_MAJOR = re.compile(r"/(channels/\d+|guilds/\d+|(?:webhooks|interactions)/\d+/[^/]+)")
 _API_PREFIX = re.compile(r"^.*?/api(/v\d+)?(?=/)")
 
 
@@ -57,7 +59,10 @@ class RestPacer:
         self._requests_per_s = requests_per_s
         self._typing_per_s = typing_per_s
         self._clock = clock
-        self._sent: deque[float] = deque()  # start of each request of the last second
+        # What may fall into one second of Discord's: requests on their way, and those answered in
+        # the last second, for nobody here knows when in between they arrived.
+        self._under_way = 0
+        self._answered: deque[float] = deque()
         self._booked: deque[float] = deque()  # slots given out whose request has not started
         self._typing_sent: deque[float] = deque()
         self._first_texts_due = 0
@@ -69,18 +74,20 @@ class RestPacer:
 
     def request_started(self, method: str, path: str) -> None:
         route, major = _route(method, path)
-        if not route.startswith(("POST /interactions", "GET /gateway")) and "webhooks" not in major:
-            now = self._clock()
-            _drop_before(self._booked, now - 1.0)
+        if _counts_globally(route):
             if self._booked:
                 self._booked.popleft()  # counted when its slot was given out
             else:
-                self._sent.append(now)
+                self._under_way += 1
         self._bucket(route, major).outgoing += 1
 
     def response_received(self, method: str, path: str, headers: Mapping[str, str] | None) -> None:
         """The response's headers, or None when the request failed without one."""
         route, major = _route(method, path)
+        now = self._clock()
+        if _counts_globally(route):
+            self._under_way = max(0, self._under_way - 1)
+            self._answered.append(now)
         before = self._bucket(route, major)
         before.outgoing = max(0, before.outgoing - 1)
         if headers is None or "X-RateLimit-Remaining" not in headers:
@@ -88,7 +95,6 @@ class RestPacer:
         if (bucket_hash := headers.get("X-RateLimit-Bucket")) is not None:
             self._hashes[route] = bucket_hash
         bucket = self._bucket(route, major)
-        now = self._clock()
         reset_after_s = float(headers.get("X-RateLimit-Reset-After", 1.0))
         bucket.limit = int(headers.get("X-RateLimit-Limit", bucket.limit))
         bucket.remaining = int(headers["X-RateLimit-Remaining"])
@@ -102,12 +108,10 @@ class RestPacer:
         """Whether a typing indicator may be sent now. Counts it when it may."""
         now = self._clock()
         _drop_before(self._typing_sent, now - 1.0)
-        _drop_before(self._sent, now - 1.0)
-        if len(self._typing_sent) >= self._typing_per_s:
-            return False
-        if len(self._sent) + self._due() >= self._requests_per_s:
+        if len(self._typing_sent) >= self._typing_per_s or self._global_wait_s(self._due()) > 0:
             return False
         self._typing_sent.append(now)
+        self._book()
         return True
 
     @contextmanager
@@ -171,9 +175,11 @@ class RestPacer:
 
         while (seconds := wait_s()) > 0:  # noqa: ASYNC110 time is what is waited for
             await asyncio.sleep(seconds)
-        now = self._clock()
-        self._sent.append(now)
-        self._booked.append(now)
+        self._book()
+
+    def _book(self) -> None:
+        self._under_way += 1
+        self._booked.append(self._clock())
 
     def _due(self) -> int:
         """Requests to keep free for first texts: a crowd of them does not starve the rest."""
@@ -199,11 +205,16 @@ class RestPacer:
 
     def _global_wait_s(self, due: int) -> float:
         now = self._clock()
-        _drop_before(self._sent, now - 1.0)
-        free = self._requests_per_s - len(self._sent) - due
-        if free > 0 or not self._sent:
+        _drop_before(self._answered, now - 1.0)
+        while self._booked and self._booked[0] < now - _BOOKING_LASTS_S:
+            self._booked.popleft()  # its request was given up before it started
+            self._under_way = max(0, self._under_way - 1)
+        used = self._under_way + len(self._answered)
+        if used == 0 or used + due < self._requests_per_s:
             return 0.0
-        return self._sent[0] + 1.0 - now + 0.001
+        if self._answered:
+            return self._answered[0] + 1.0 - now + 0.001
+        return _UNDER_WAY_WAIT_S
 
 
 def _route(method: str, path: str) -> tuple[str, str]:
@@ -214,6 +225,11 @@ def _route(method: str, path: str) -> tuple[str, str]:
     rest = path[found.end() :] if found else path
     template = f"/{major.split('/')[0]}/{{}}" if major else ""
     return f"{method} {template}{_ID.sub('/{}', rest)}", major
+
+
+def _counts_globally(route: str) -> bool:
+    """Interactions and webhooks have limits of their own; the gateway is no request to the API."""
+    return " /interactions" not in route and " /webhooks" not in route and "/gateway" not in route
 
 
 def _drop_before(times: deque[float], oldest: float) -> None:
