@@ -164,9 +164,12 @@ class _Model:
             made = self.script if isinstance(self.script, Script) else self.script(call)
             script = await made if isawaitable(made) else made
             return await _Answer(request, call, script).send()
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             call.disconnected = call.finished_at is None
             raise
+        except ConnectionError:  # the client has left; there is nobody to answer
+            call.disconnected = call.finished_at is None
+            return web.Response()
         finally:
             call.finished_at = call.finished_at or time.monotonic()
             call.ended.set()
