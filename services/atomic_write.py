@@ -13,11 +13,15 @@ def replace_file(path: Path, content: bytes) -> None:
         OSError: the disk refused; the old file is still whole.
     """
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     if os.name == "posix":
         directory = os.open(path.parent, os.O_RDONLY)
         try:

@@ -27,12 +27,14 @@ from typing import Any
 import aiofiles
 
 from services.atomic_write import replace_file
+from services.background import BackgroundTasks
 from services.conversation import AnswerStatus, HistoryRecord, Quote
 
 log = logging.getLogger(__name__)
 
 _READ_BLOCK_BYTES = 64 * 1024
 _MAX_PENDING_LINES = 1000  # of one conversation, while the disk refuses writes
+_LAST_WRITES_S = 5.0
 
 _Key = tuple[str, int]
 
@@ -41,6 +43,7 @@ _Key = tuple[str, int]
 class _Conversation:
     records: OrderedDict[_Key, HistoryRecord]
     pending: list[bytes] = field(default_factory=list)  # lines that are not on disk yet
+    forgotten: set[int] = field(default_factory=set)  # messages deleted since it was loaded
     torn: bool = False  # the file may end in half a line
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -63,6 +66,7 @@ class HistoryStore:
         self._loaded: OrderedDict[int, _Conversation] = OrderedDict()
         self._loading: dict[int, asyncio.Task[_Conversation]] = {}
         self._known: set[int] = set()
+        self._writes = BackgroundTasks()
         self._disk_failing = False
 
     async def open(self) -> None:
@@ -79,9 +83,10 @@ class HistoryStore:
 
     async def aclose(self) -> None:
         """Write what is still pending."""
-        await asyncio.gather(
-            *(self._write(cid, conv) for cid, conv in self._loaded.items() if conv.pending),
-        )
+        for conversation_id, conversation in self._loaded.items():
+            if conversation.pending:
+                self._start_write(conversation_id, conversation)
+        await self._writes.aclose(grace_s=_LAST_WRITES_S)
 
     # ------------------------------------------------------------------ reading
 
@@ -111,6 +116,8 @@ class HistoryStore:
         conversation = await self._load(conversation_id)
         self._known.add(conversation_id)
         for record in records:
+            if _subject(record) <= conversation.forgotten:
+                continue  # deleted while it was on its way here
             if conversation.records.get(record.key) != record:
                 conversation.records[record.key] = record
                 conversation.pending.append(_line(_to_json(record)))
@@ -120,16 +127,17 @@ class HistoryStore:
     async def forget_messages(self, conversation_id: int, message_ids: Iterable[int]) -> None:
         """Take people's messages, and the answers to nothing else, out of the conversation."""
         conversation = await self._load(conversation_id)
-        deleted = set(message_ids)
+        conversation.forgotten.update(message_ids)
         for key, record in list(conversation.records.items()):
-            subject = {record.id} if record.role == "user" else set(record.answers)
-            if subject and subject <= deleted:
+            if _subject(record) <= conversation.forgotten:
                 del conversation.records[key]
                 conversation.pending.append(_line({"forget": key}))
         await self._write(conversation_id, conversation)
 
     async def reset(self, conversation_id: int, *, at: float) -> None:
         """Start afresh: what was said so far is no longer part of the conversation."""
+        if conversation_id not in self._known:
+            return
         conversation = await self._load(conversation_id)
         conversation.records.clear()
         conversation.pending.append(_line({"reset": at}))
@@ -138,21 +146,42 @@ class HistoryStore:
     async def delete_user(self, user_id: int) -> int:
         """Remove everything one person said, and the answers to it, from every file.
 
+        What others quoted of it goes as well.
+
         Returns:
             How many records went.
+
+        Raises:
+            OSError: the disk refused; some of it may still be there.
         """
         removed = 0
         for conversation_id in sorted(self._known):
             conversation = await self._load(conversation_id)
             async with conversation.lock:
-                removed += await asyncio.to_thread(
-                    _rewrite_without, self._path(conversation_id), user_id
-                )
-                self._loaded.pop(conversation_id, None)
+                path, lines = self._path(conversation_id), list(conversation.pending)
+                gone, kept = await asyncio.to_thread(_rewrite_without, path, user_id, lines)
+                conversation.torn = False
+                conversation.pending[: len(lines)] = kept
+                newest: list[bytes] = []
+                if await asyncio.to_thread(path.exists):
+                    newest, _ = await asyncio.to_thread(_read_newest, path, self._records_kept)
+                conversation.records.clear()
+                _apply(conversation.records, [*newest, *conversation.pending])
+                self._trim(conversation)
+                removed += gone
         return removed
 
     async def _write(self, conversation_id: int, conversation: _Conversation) -> bool:
-        """Bring pending lines to disk; concurrent callers share one write."""
+        """Bring pending lines to disk. A caller that is cancelled does not stop that."""
+        return await asyncio.shield(self._start_write(conversation_id, conversation))
+
+    def _start_write(self, conversation_id: int, conversation: _Conversation) -> asyncio.Task[bool]:
+        return self._writes.start(
+            self._write_pending(conversation_id, conversation), name="history-write"
+        )
+
+    async def _write_pending(self, conversation_id: int, conversation: _Conversation) -> bool:
+        """Concurrent callers share one write."""
         async with conversation.lock:
             if not conversation.pending:
                 return True
@@ -162,9 +191,10 @@ class HistoryStore:
                 if conversation.torn:
                     await asyncio.to_thread(_cut_torn_tail, path)
                     conversation.torn = False
-                async with aiofiles.open(path, "ab") as file:
-                    await file.write(b"".join(lines))
-                    await file.flush()
+                data = b"".join(lines)
+                async with aiofiles.open(path, "ab", buffering=0) as file:
+                    if await file.write(data) != len(data):
+                        raise OSError("only a part was written")
                     await asyncio.to_thread(os.fsync, file.fileno())
             except OSError as error:
                 conversation.torn = True
@@ -210,8 +240,8 @@ class HistoryStore:
                 )
                 conversation.torn = True
         self._trim(conversation)
-        self._loaded[conversation_id] = conversation
         self._evict()
+        self._loaded[conversation_id] = conversation
         return conversation
 
     def _trim(self, conversation: _Conversation) -> None:
@@ -219,14 +249,20 @@ class HistoryStore:
             conversation.records.popitem(last=False)
 
     def _evict(self) -> None:
+        """Make room for one more."""
         idle = [
             c for c, conv in self._loaded.items() if not conv.pending and not conv.lock.locked()
         ]
-        for conversation_id in idle[: max(0, len(self._loaded) - self._max_conversations)]:
+        for conversation_id in idle[: max(0, len(self._loaded) + 1 - self._max_conversations)]:
             del self._loaded[conversation_id]
 
     def _path(self, conversation_id: int) -> Path:
         return self._directory / f"{int(conversation_id)}.jsonl"
+
+
+def _subject(record: HistoryRecord) -> set[int]:
+    """The messages whose deletion takes the record along."""
+    return set(record.answers) if record.answers else {record.id}
 
 
 def _line(value: dict[str, Any]) -> bytes:
@@ -273,12 +309,19 @@ def _from_json(data: dict[str, Any]) -> HistoryRecord:
     )
 
 
+def _object(line: bytes) -> dict[str, Any]:
+    data = json.loads(line)
+    if not isinstance(data, dict):
+        raise TypeError("a line holds one JSON object")
+    return data
+
+
 def _apply(records: OrderedDict[_Key, HistoryRecord], lines: Sequence[bytes]) -> None:
     """Replay lines, oldest first. A damaged line is passed over and counted in the log."""
     damaged = 0
     for line in lines:
         try:
-            data = json.loads(line)
+            data = _object(line)
             if "reset" in data:
                 records.clear()
             elif "forget" in data:
@@ -332,27 +375,51 @@ def _cut_torn_tail(path: Path) -> None:
             file.truncate(position)
 
 
-def _rewrite_without(path: Path, user_id: int) -> int:
-    """Write the file anew without one person's messages and the answers to them."""
-    if not path.exists():
-        return 0
-    kept: list[bytes] = []
-    gone: set[int] = set()
-    removed = 0
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    for line in whole.split(b"\n") if whole else []:
-        try:
-            data = json.loads(line)
-        except ValueError:
-            removed += 1
-            continue
-        if data.get("author_id") == user_id:
-            gone.add(data["id"])
-            removed += 1
-        elif data.get("role") == "assistant" and gone.intersection(data.get("answers", ())):
-            removed += 1
-        else:
-            kept.append(line + b"\n")
-    if removed:
+def _rewrite_without(path: Path, user_id: int, pending: Sequence[bytes]) -> tuple[int, list[bytes]]:
+    """Write a file and the lines that wait for it anew without one person.
+
+    Returns:
+        How many records went, and what is left of the pending lines.
+
+    Raises:
+        OSError: the disk refused; the old file is still whole.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    whole, _, tail = content.rpartition(b"\n")
+    written = [line + b"\n" for line in whole.split(b"\n")] if whole else []
+    lines = _without(user_id, [*written, *pending])
+    kept = [line for line in lines[: len(written)] if line]
+    if tail or kept != written:
         replace_file(path, b"".join(kept))
-    return removed
+    return lines.count(b""), [line for line in lines[len(written) :] if line]
+
+
+def _without(user_id: int, lines: Sequence[bytes]) -> list[bytes]:
+    """The lines, those with one person's words replaced by b"", and quotes of them taken out."""
+    records = [_parsed(line) for line in lines]
+    theirs = [record for record in records if record.get("author_id") == user_id]
+    gone = {record["id"] for record in theirs}
+    names = {record["author_name"] for record in theirs}
+
+    def rewritten(line: bytes, record: dict[str, Any]) -> bytes:
+        if not record or record.get("author_id") == user_id:
+            return b""
+        if record.get("role") == "assistant" and gone.intersection(record["answers"]):
+            return b""
+        quote = record.get("quote")
+        if quote and (quote[0] in gone or quote[1] in names):
+            return _line({key: record[key] for key in record if key != "quote"})
+        return line
+
+    return [rewritten(line, record) for line, record in zip(lines, records, strict=True)]
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A line's object; an empty one when it is damaged."""
+    try:
+        data = _object(line)
+        if "role" in data:
+            _from_json(data)
+    except (ValueError, KeyError, TypeError, IndexError):
+        return {}
+    return data

@@ -12,6 +12,7 @@ are always in; recent conversation fills the rest of the budget, newest first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from services.conversation import (
@@ -55,44 +56,44 @@ class QueryOptimizer:
 
         Args:
             turn: what is to be answered.
-            records: the conversation so far, oldest first; the turn itself may be among them.
+            records: the conversation, oldest first. The turn itself may be among them, and so
+                may what was said later, when an answer is made anew: neither is looked at.
         """
         persona = f"{self._persona}\n\n{_ROOM_NOTE}" if turn.in_room else self._persona
         current_ids = {message.id for message in turn.messages}
         before = [
             record
             for record in records
-            if record.text and record.key != ("assistant", turn.id) and record.id not in current_ids
+            if record.text and record.id < turn.id and record.id not in current_ids
         ]
-        known_ids = {i for r in before for i in (r.id, *r.message_ids)}
-
-        current = _merge_content([self._current(m, turn.in_room, known_ids) for m in turn.messages])
-        budget = self._max_context_tokens - _cost(persona) - _cost(_text_of(current))
+        before = before[max(0, len(before) - self._max_history_messages) :]
+        budget = self._max_context_tokens - _cost(persona)
         if turn.partial_answer:
             budget -= _cost(turn.partial_answer)  # the model is shown it behind the prompt
 
-        window: list[ChatMessage] = []
-        oldest_wanted = max(0, len(before) - self._max_history_messages)
-        for record in reversed(before[oldest_wanted:]):
-            content = _recorded(record, turn.in_room)
-            budget -= _cost(content)
-            if budget < 0:
+        names = {_one_line(r.author_name) for r in before if r.role == "user"}
+        names |= {_one_line(message.author_name) for message in turn.messages}
+        room = _Room(frozenset(names)) if turn.in_room else None
+        quoted = {message.quote.message_id for message in turn.messages if message.quote}
+        known_ids = _ids(before)
+        while True:
+            current = _merge_content([self._current(m, room, known_ids) for m in turn.messages])
+            window = _newest(before, room, budget - _cost(_text_of(current)))
+            hidden = quoted & known_ids - _ids(window)
+            if not hidden:
                 break
-            window.append({"role": record.role, "content": content})
-        window.reverse()
-        # An answer whose question did not fit is no way to begin.
-        while window and window[0]["role"] == "assistant":
-            del window[0]
+            known_ids -= hidden  # quoted, and not in the prompt after all: quote more of it
 
-        messages = [{"role": "system", "content": persona}, *window]
+        messages: list[ChatMessage] = [{"role": "system", "content": persona}]
+        messages += [{"role": r.role, "content": _recorded(r, room)} for r in window]
         messages.append({"role": "user", "content": current})
         return _alternating(messages)
 
     def _current(
-        self, message: IncomingMessage, in_room: bool, known_ids: set[int]
+        self, message: IncomingMessage, room: _Room | None, known_ids: set[int]
     ) -> str | list[dict[str, Any]]:
         text = _spoken(
-            message.text, message.author_name, message.quote, in_room=in_room, known_ids=known_ids
+            message.text, message.author_name, message.quote, room=room, known_ids=known_ids
         )
         text += "".join(_file_text(a) for a in message.attachments)
         images = [a.image_url for a in message.attachments if a.image_url]
@@ -101,6 +102,23 @@ class QueryOptimizer:
         parts: list[dict[str, Any]] = [{"type": "text", "text": text}]
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in images]
         return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """A conversation in which several people may write."""
+
+    names: frozenset[str]
+
+    def line_of(self, name: str, text: str) -> str:
+        """What a person says, under their name; no line of it passes for somebody else's."""
+        first, *rest = text.split("\n")
+        lines = [f"> {line}" if self._names_a_speaker(line) else line for line in rest]
+        return "\n".join([f"{_one_line(name)}: {first}", *lines])
+
+    def _names_a_speaker(self, line: str) -> bool:
+        name, colon, _ = line.partition(":")
+        return bool(colon) and name.strip() in self.names
 
 
 def record_of(message: IncomingMessage) -> HistoryRecord:
@@ -118,17 +136,38 @@ def record_of(message: IncomingMessage) -> HistoryRecord:
     )
 
 
-def _recorded(record: HistoryRecord, in_room: bool) -> str:
+def _newest(
+    records: Sequence[HistoryRecord], room: _Room | None, budget_tokens: int
+) -> Sequence[HistoryRecord]:
+    """As many of the newest records as fit."""
+    start = len(records)
+    while start > 0:
+        budget_tokens -= _cost(_recorded(records[start - 1], room))
+        if budget_tokens < 0:
+            break
+        start -= 1
+    # An answer whose question did not fit is no way to begin.
+    while start < len(records) and records[start].role == "assistant":
+        start += 1
+    return records[start:]
+
+
+def _ids(records: Iterable[HistoryRecord]) -> set[int]:
+    """The messages that the records stand for."""
+    return {i for record in records for i in (record.id, *record.message_ids)}
+
+
+def _recorded(record: HistoryRecord, room: _Room | None) -> str:
     if record.role == "assistant":
         return record.text + ("" if record.status is AnswerStatus.COMPLETE else " […]")
-    return _spoken(record.text, record.author_name, record.quote, in_room=in_room, known_ids=None)
+    return _spoken(record.text, record.author_name, record.quote, room=room, known_ids=None)
 
 
 def _spoken(
-    text: str, name: str, quote: Quote | None, *, in_room: bool, known_ids: set[int] | None
+    text: str, name: str, quote: Quote | None, *, room: _Room | None, known_ids: set[int] | None
 ) -> str:
     """A message as the model reads it, with its speaker and what it replies to."""
-    said = f"{_one_line(name)}: {text}" if in_room else text
+    said = text if room is None else room.line_of(name, text)
     if quote is None or not quote.text:
         return said
     is_known = known_ids is None or quote.message_id in known_ids

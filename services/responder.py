@@ -23,6 +23,7 @@ from services.query_optimizer import QueryOptimizer, record_of
 
 log = logging.getLogger(__name__)
 
+_HISTORY_TIMEOUT_S = 1.0  # a hanging disk costs the memory of the conversation, not the answer
 _BEHIND_REQUEST_S = 0.01  # the request to the model goes first
 
 
@@ -105,13 +106,24 @@ class Responder:
     async def begin(self, answer: Answer) -> Completion:
         """Build the prompt and start to record the question; the request leaves on first read."""
         turn = answer.turn
-        records = await self._history.recent(turn.conversation_id)
+        records = await self._recent(turn.conversation_id)
         messages = self._query_optimizer.build(turn, records)
         answer.heard = [record.text for record in records if record.role == "user"]
         for message in turn.messages:
             answer.heard += [message.text, message.quote.text if message.quote else ""]
         answer._recorded = self._tasks.start(self._record_question(turn), name="record-question")
         return self._llm.stream(messages, partial_answer=turn.partial_answer)
+
+    async def _recent(self, conversation_id: int) -> list[HistoryRecord]:
+        try:
+            async with asyncio.timeout(_HISTORY_TIMEOUT_S):
+                return await self._history.recent(conversation_id)
+        except TimeoutError:
+            log.error(
+                "history does not answer, going without",
+                extra={"conversation_id": conversation_id},
+            )
+            return []
 
     async def _record_question(self, turn: Turn) -> bool:
         await asyncio.sleep(_BEHIND_REQUEST_S)

@@ -74,11 +74,11 @@ class RestPacer:
 
     def request_started(self, method: str, path: str) -> None:
         route, major = _route(method, path)
-        if _counts_globally(route):
-            if self._booked:
-                self._booked.popleft()  # counted when its slot was given out
-            else:
-                self._under_way += 1
+        if self._booked:
+            self._booked.popleft()  # counted when its slot was given out
+            self._under_way -= not _counts_globally(route)
+        elif _counts_globally(route):
+            self._under_way += 1
         self._bucket(route, major).outgoing += 1
 
     def response_received(self, method: str, path: str, headers: Mapping[str, str] | None) -> None:

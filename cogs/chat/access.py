@@ -62,7 +62,11 @@ class AccessRules:
 
 def channel_ids(channel: object) -> list[int]:
     """The ids under which a channel can be listed: its own, its parent's, its category's."""
-    found = (getattr(channel, name, None) for name in ("id", "parent_id", "category_id"))
+    found = [getattr(channel, "id", None), getattr(channel, "parent_id", None)]
+    try:
+        found.append(getattr(channel, "category_id", None))
+    except discord.ClientException:
+        pass  # a thread in a channel that the bot cannot see
     return [i for i in found if i is not None]
 
 

@@ -46,7 +46,8 @@ def split(text: str, *, reserved_chars: int = 0) -> list[str]:
                 opening, rest = "", rest[3:].lstrip("\n")
             else:
                 opening = f"```{language}\n"
-        parts.append(part)
+        if part.strip():  # Discord takes no blank message
+            parts.append(part)
     if rest.strip() or not parts:
         parts.append(opening + rest)
     return parts
