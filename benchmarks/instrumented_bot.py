@@ -42,7 +42,7 @@ def _timed(run):
 
 
 if __name__ == "__main__":
-    asyncio.events.Handle._run = _timed(asyncio.events.Handle._run)
+    asyncio.events.Handle._run = _timed(asyncio.events.Handle._run)  # type: ignore[method-assign]
     signal.signal(signal.SIGUSR1, _reset)
     import bot
 

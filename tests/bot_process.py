@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from config import Config
 from playground import Human, Playground
+from playground.limits import Rate
 from playground.model import ModelServer, Script
+from playground.seed import BOT_ID
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "end.to.end"
@@ -92,6 +96,14 @@ class BotProcess:
                 await self._said.wait()
         return found
 
+    async def printed(self, pattern: str, *, timeout_s: float = START_TIMEOUT_S) -> re.Match[str]:
+        """The first match of `pattern` in its output, there already or to come."""
+        async with asyncio.timeout(timeout_s):
+            while not (found := re.search(pattern, self.log)):
+                self._said.clear()
+                await self._said.wait()
+        return found
+
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
@@ -121,6 +133,20 @@ class BotProcess:
         """Resident memory; Linux."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@asynccontextmanager
+async def playground_mode(
+    directory: Path, *, port: int = 0, **settings: str
+) -> AsyncIterator[tuple[BotProcess, str]]:
+    """`bot.py --playground` in a directory of its own, and the address of its page."""
+    program = [str(ROOT / "bot.py"), "--playground", "--port", str(port)]
+    bot = BotProcess(settings, directory=directory, program=program)
+    await bot.start()
+    try:
+        yield bot, (await bot.printed(r"Open (http://127\.0\.0\.1:\d+/)"))[1]
+    finally:
+        await bot.kill()
 
 
 class Stage:
@@ -217,6 +243,42 @@ class Stage:
             **self._settings,
         }
 
+    async def commands_known(self) -> None:
+        """Wait until the bot has told its slash commands after its first start."""
+        await self.playground.wait_for(
+            lambda event: event.name == "COMMANDS", since=0.0, timeout=START_TIMEOUT_S
+        )
+
+    def lift_limits(self) -> None:
+        """Limits that no test runs into; their headers are still sent."""
+        limits = self.playground.limits
+        limits.message_create = limits.message_edit = limits.webhook = Rate(50, 1.0)
+
+    async def room(self, name: str = "room", *, parent: str = "chat") -> dict[str, Any]:
+        """A new thread of Alice's, so that a test has a conversation of its own."""
+        return await self.alice.create_thread(parent, name)
+
+    def begin(self, script: Any = None) -> None:
+        """What the model says from now on; what it was asked before is forgotten."""
+        self.model.script = script or Script.of("Hello there, nice to meet you.")
+        self.model.calls.clear()
+
+    async def asked(self, times: int = 1) -> None:
+        """Wait until the model was asked so many times since `begin`."""
+        async with asyncio.timeout(30.0):
+            while len(self.model.calls) < times:
+                await self.model.next_call()
+
+    @property
+    def prompts(self) -> list[list[dict[str, Any]]]:
+        """The messages of each request to the model since `begin`."""
+        return [call.messages for call in self.model.calls]
+
+    def messages_of_bot(self, place: Any) -> list[dict[str, Any]]:
+        """What the bot has standing in a channel, oldest first."""
+        channel = self.playground.world.channel(place["id"] if isinstance(place, dict) else place)
+        return [m for m in channel.messages.values() if m["author"]["id"] == BOT_ID]
+
     @property
     def alice(self) -> Human:
         return self.playground.human("Alice")
@@ -229,10 +291,20 @@ class Stage:
         """Everything the bot posts and edits from now on."""
         return Observation(self.playground)
 
-    async def ask(self, text: str, *, place: str = "chat", **options: Any) -> dict[str, Any]:
-        """Send as Alice and wait for the finished answer: its last message."""
+    async def ask(
+        self, text: str, *, place: Any = "chat", person: Human | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Send a message, as Alice, and wait for the finished answer: its last message."""
         with self.new_messages() as seen:
-            await self.alice.send(place, text, **options)
+            await (person or self.alice).send(place, text, **options)
+            return await seen.finished()
+
+    async def press(
+        self, message: dict[str, Any], label: str, *, person: Human | None = None
+    ) -> dict[str, Any]:
+        """Press a button, as Alice, and wait for the answer that comes of it."""
+        with self.new_messages() as seen:
+            await (person or self.alice).click(message, button_id(message, label))
             return await seen.finished()
 
 
@@ -251,18 +323,24 @@ class Observation:
     def __exit__(self, *exc_info: object) -> None:
         self._watch.__exit__(None, None, None)
 
-    async def until(self, is_wanted: Any, *, timeout_s: float = 60.0) -> dict[str, Any]:
+    async def until(self, is_wanted: Any, *, timeout_s: float = 30.0) -> dict[str, Any]:
         """The first update of a message of the bot that `is_wanted`."""
+        while True:
+            event = await self.event("MESSAGE_CREATE", "MESSAGE_UPDATE", timeout_s=timeout_s)
+            message: dict[str, Any] = event.data
+            if message["author"].get("bot") and is_wanted(message):
+                return message
+
+    async def event(self, *names: str, timeout_s: float = 30.0) -> Any:
+        """The first event with one of these names; all before it are passed over."""
         async with asyncio.timeout(timeout_s):
             async for event in self._events:
-                if event.name not in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
-                    continue
-                message: dict[str, Any] = event.data
-                if not message["author"].get("bot"):
-                    continue
-                self.updates.append((event.at, message))
-                if is_wanted(message):
-                    return message
+                if event.name in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
+                    message: dict[str, Any] = event.data
+                    if message["author"].get("bot"):
+                        self.updates.append((event.at, message))
+                if event.name in names:
+                    return event
         raise AssertionError("the playground ended")
 
     async def first(self, **options: Any) -> dict[str, Any]:
@@ -272,6 +350,12 @@ class Observation:
     async def finished(self, **options: Any) -> dict[str, Any]:
         """The last message of an answer, once it has its final controls."""
         return await self.until(is_finished, **options)
+
+
+def one_after_another(*scripts: Script) -> Any:
+    """A model that says each of these once, then the last one again and again."""
+    waiting = list(scripts)
+    return lambda call: waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
 
 def button_labels(message: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ import functools
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -52,6 +52,25 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
+class _Again:
+    """What is to be answered once more.
+
+    Args:
+        turn_id: the turn, or one of its messages.
+        shown: a message of the answer; it serves when the history does not know them.
+        edited: how one of the turn's messages reads now.
+        go_on: keep what there is of the answer and continue it.
+    """
+
+    conversation_id: int
+    turn_id: int
+    channel: object
+    shown: discord.Message | None = None
+    edited: IncomingMessage | None = None
+    go_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChatSettings:
     """The operator's settings for this cog; ids are Discord's."""
 
@@ -84,9 +103,11 @@ class Chat(commands.Cog):
         self._session: aiohttp.ClientSession | None = None
         self._taken: OrderedDict[int, None] = OrderedDict()  # ids of messages that are ours
         self._deleted: OrderedDict[int, None] = OrderedDict()
+        self._again: dict[int, asyncio.Task[None]] = {}  # answers being made anew, by turn id
         self._newest_id = 0  # newest message seen anywhere
         self._recent_dms: OrderedDict[int, None] = OrderedDict()
         self._was_ready = False
+        self._missed_since: int | None = None  # newest message before the session was lost
 
     async def cog_load(self) -> None:
         self._session = aiohttp.ClientSession()
@@ -170,16 +191,31 @@ class Chat(commands.Cog):
         self._remember_taken(message.id)
         if message.guild is None:
             _touch(self._recent_dms, message.channel.id, RECENT_DMS_KEPT)
+        if message.attachments:  # reading them takes a while, and the model is not asked before
+            self._tasks.start(self._replies.show_typing(message.channel), name="typing")
         await self._read_thread_once(message)
-        assert self._session is not None
-        heard = await intake.incoming(message, self._me, session=self._session)
+        heard = await self._heard(message)
         if message.id in self._deleted:
             return
+        self._put(message, heard, received_at)
+
+    def _put(self, message: discord.Message, heard: IncomingMessage, received_at: float) -> None:
+        """Have it answered, in the burst it belongs to."""
         place = self._place_for(message, received_at)
         burst = self._batcher.add(message.channel.id, heard, place)
         if burst is not None:
             burst.place.surface.reply_to(message)
             burst.place.received_at = received_at
+
+    async def _heard(self, message: discord.Message) -> IncomingMessage:
+        """The message with its files; of a `!chat` what stands behind it."""
+        assert self._session is not None
+        heard = await intake.incoming(message, self._me, session=self._session)
+        context = await self._command_context(message)
+        if context is None or context.invoked_with is None:
+            return heard
+        said = heard.text.removeprefix(f"{context.prefix}{context.invoked_with}").strip()
+        return replace(heard, text=said)
 
     def _place_for(self, message: discord.Message, received_at: float) -> _Place:
         channel = message.channel
@@ -254,24 +290,29 @@ class Chat(commands.Cog):
         if await self._command_context(message) is not None:
             return  # a command has run and is not run again
         is_recent = discord.utils.utcnow() - message.created_at < timedelta(seconds=EDIT_WINDOW_S)
-        if message.id not in self._taken:
-            if is_recent and self._is_addressed(message):
+        conversation_id = await self._conversation_of(message.channel.id, message.id)
+        is_taken = message.id in self._taken
+        if not is_taken and await self._record(conversation_id, "user", message.id) is None:
+            if is_recent and intake.mentions_bot(message, self._me):
                 await self._take(message, received_at)  # the mention was edited in
             return
-        assert self._session is not None
-        heard = await intake.incoming(message, self._me, session=self._session)
+        heard = await self._heard(message)
         for burst in self._batcher.bursts_in(message.channel.id, message.author.id):
             if any(known.id == heard.id and known.text == heard.text for known in burst.messages):
                 return  # Discord added a preview; the words are the same
         if self._batcher.replace(message.channel.id, heard):
             return
-        conversation_id = self._conversation_of(message.channel.id, message.id)
         known = await self._record(conversation_id, "user", message.id)
         if known is None or known.text == record_of(heard).text:
             return
         await self._history.append(conversation_id, record_of(heard))
-        if is_recent:
-            await self._answer_again(conversation_id, message.id, message.channel, edited=heard)
+        if not is_recent:
+            return
+        is_answered = await self._answer_again(
+            _Again(conversation_id, message.id, message.channel, edited=heard)
+        )
+        if is_taken and not is_answered:  # the first attempt failed
+            self._put(message, heard, received_at)
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
@@ -283,18 +324,22 @@ class Chat(commands.Cog):
             await self._forget(payload.channel_id, message_id)
 
     async def _forget(self, channel_id: int, message_id: int) -> None:
-        """A question was deleted: do not answer it, take back an answer that is being given."""
-        if message_id not in self._taken:
-            return
-        _touch(self._deleted, message_id, SEEN_MESSAGES_KEPT)
-        for reply in self._replies.in_room(channel_id):
-            if [message.id for message in reply.turn.messages] == [message_id]:
-                reply.discard()
-                break
-        else:
-            self._batcher.discard(channel_id, message_id)
-        conversation_id = self._conversation_of(channel_id, message_id)
-        await self._history.forget_messages(conversation_id, [message_id])
+        """A message was deleted: do not answer it, take back an answer that is being given."""
+        is_ours = message_id in self._taken
+        if is_ours:
+            _touch(self._deleted, message_id, SEEN_MESSAGES_KEPT)
+            for reply in self._replies.in_room(channel_id):
+                if [message.id for message in reply.turn.messages] == [message_id]:
+                    reply.discard()
+            is_seen = any(
+                burst.is_visible and [message.id for message in burst.messages] == [message_id]
+                for burst in self._batcher.bursts_in(channel_id)
+            )
+            if not is_seen:  # what is seen has to be taken back by its reply first
+                self._batcher.discard(channel_id, message_id)
+        for conversation_id in (channel_id, message_id):  # a thread made from it has its id
+            if is_ours or self._history.knows(conversation_id):
+                await self._history.forget_messages(conversation_id, [message_id])
 
     @commands.Cog.listener()
     async def on_raw_typing(self, payload: discord.RawTypingEvent) -> None:
@@ -307,19 +352,28 @@ class Chat(commands.Cog):
     # ------------------------------------------------------------------ after a lost connection
 
     @commands.Cog.listener()
+    async def on_connect(self) -> None:
+        """Discord began a session: what was said since the last one is known to nobody here."""
+        if self._was_ready and self._missed_since is None:
+            self._missed_since = self._newest_id
+
+    @commands.Cog.listener()
     async def on_ready(self) -> None:
-        if self._was_ready and self._newest_id:
-            self._tasks.start(self._catch_up(self._newest_id), name="catch-up")
-        self._was_ready = True
+        if not self._was_ready:
+            self._was_ready = True
+            known = [c.last_message_id or 0 for guild in self.bot.guilds for c in _rooms(guild)]
+            self._newest_id = max(self._newest_id, *known, 0)
+        elif self._missed_since is not None:
+            missed_since, self._missed_since = self._missed_since, None
+            self._tasks.start(self._catch_up(missed_since), name="catch-up")
 
     async def _catch_up(self, newest_id: int) -> None:
-        """Discord began a new session: hear what was said between the old one and this."""
+        """Hear what was said in the rooms after the message `newest_id`."""
         since = discord.Object(newest_id)
         missed: list[discord.Message] = []
         channels: list[discord.TextChannel | discord.Thread | discord.DMChannel] = []
         for guild in self.bot.guilds:
-            channels += [c for c in guild.text_channels if (c.last_message_id or 0) > newest_id]
-            channels += [t for t in guild.threads if (t.last_message_id or 0) > newest_id]
+            channels += [c for c in _rooms(guild) if (c.last_message_id or 0) > newest_id]
         channels = channels[:CATCH_UP_CHANNELS]
         for channel_id in list(self._recent_dms)[-CATCH_UP_CHANNELS:]:
             with contextlib.suppress(discord.HTTPException):
@@ -352,18 +406,16 @@ class Chat(commands.Cog):
             if reply is not None:
                 await interaction.response.defer()
                 reply.stop()
-            else:
-                await interaction.response.edit_message(
-                    view=controls(author_id, turn_id, Action.AGAIN)
-                )
-                await interaction.followup.send(
-                    "I was restarted while writing this answer, so it ended here.", ephemeral=True
-                )
+                return
+            await interaction.response.edit_message(view=controls(author_id, turn_id, Action.AGAIN))
+            if turn_id not in self._taken:
+                sentence = "I was restarted while writing this answer, so it ended here."
+                await interaction.followup.send(sentence, ephemeral=True)
             return
-        if reply is not None:
+        if reply is not None and not reply.is_ending:
             await _tell(interaction, "I am still at it.")
             return
-        conversation_id = self._conversation_of(channel.id, turn_id)
+        conversation_id = await self._conversation_of(channel.id, turn_id)
         answered = await self._record(conversation_id, "assistant", turn_id)
         if action is Action.GO_ON and answered is None:
             await _tell(interaction, "I no longer know how this went on. Please ask again.")
@@ -372,8 +424,11 @@ class Chat(commands.Cog):
             await _tell(interaction, "I no longer know the question. Please ask again.")
             return
         await interaction.response.defer()
+        if reply is not None:
+            await reply.ended.wait()
+        go_on = action is Action.GO_ON
         await self._answer_again(
-            conversation_id, turn_id, channel, shown=message, go_on=action is Action.GO_ON
+            _Again(conversation_id, turn_id, channel, shown=message, go_on=go_on)
         )
 
     def _may_control(self, interaction: discord.Interaction, author_id: int) -> bool:
@@ -383,79 +438,95 @@ class Chat(commands.Cog):
         is_moderator = interaction.guild is not None and interaction.permissions.manage_messages
         return user.id == author_id or is_moderator
 
-    async def _answer_again(
-        self,
-        conversation_id: int,
-        turn_id: int,
-        channel: object,
-        *,
-        shown: discord.Message | None = None,
-        edited: IncomingMessage | None = None,
-        go_on: bool = False,
-    ) -> None:
-        """Make the answer to a turn anew, or go on with it, where it stands.
+    async def _answer_again(self, again: _Again) -> bool:
+        """Make an answer anew, or go on with it, where it stands.
 
-        Args:
-            shown: a message of the answer; it serves when the history does not know them.
-            edited: how one of the turn's messages reads now.
+        Returns:
+            False when there is no answer that could be made anew.
         """
-        assert isinstance(channel, discord.abc.Messageable)
         answered = next(
             (
                 record
-                for record in await self._history.recent(conversation_id)
-                if record.role == "assistant" and turn_id in (record.id, *record.answers)
+                for record in await self._history.recent(again.conversation_id)
+                if record.role == "assistant" and again.turn_id in (record.id, *record.answers)
             ),
             None,
         )
-        if answered is None and shown is None:
-            return
-        question_ids = answered.answers if answered else (turn_id,)
+        if answered is None and again.shown is None:
+            return False
+        turn_id = answered.id if answered else again.turn_id
+        earlier = self._again.get(turn_id)
+        if earlier is None or again.edited is not None:
+            task = self._tasks.start(
+                self._make_again(again, answered, turn_id, earlier), name="answer-again"
+            )
+            self._again[turn_id] = task
+            task.add_done_callback(lambda _: self._again_ended(turn_id, task))
+        return True
+
+    def _again_ended(self, turn_id: int, task: asyncio.Task[None]) -> None:
+        if self._again.get(turn_id) is task:
+            del self._again[turn_id]
+
+    async def _make_again(
+        self,
+        again: _Again,
+        answered: HistoryRecord | None,
+        turn_id: int,
+        earlier: asyncio.Task[None] | None,
+    ) -> None:
+        """`_answer_again`'s work; it takes the place of `earlier`, which is still at it."""
+        surface = None
+        if earlier is not None:
+            if (reply := self._replies.of_turn(turn_id)) is not None:
+                surface = reply.surface
+            earlier.cancel()
+            await asyncio.wait([earlier])
+        channel = again.channel
+        if isinstance(channel, discord.TextChannel) and again.conversation_id != channel.id:
+            channel = channel.guild.get_thread(again.conversation_id) or channel
+        assert isinstance(channel, discord.abc.Messageable)
         messages = [
-            edited
-            if edited is not None and edited.id == question_id
-            else await self._question(conversation_id, question_id, channel)
-            for question_id in question_ids
+            again.edited
+            if again.edited is not None and again.edited.id == question_id
+            else await self._question(again.conversation_id, question_id, channel)
+            for question_id in (answered.answers if answered else (turn_id,))
         ]
         heard = tuple(message for message in messages if message is not None)
-        if not heard or self._replies.of_turn(heard[-1].id) is not None:
+        if not heard:
             return
-        turn = Turn(conversation_id, heard, in_room=getattr(channel, "guild", None) is not None)
-        if go_on and answered is not None:
+        in_room = getattr(channel, "guild", None) is not None
+        turn = Turn(again.conversation_id, heard, in_room=in_room)
+        if again.go_on and answered is not None:
             turn = turn.continuing(answered.text)
-        posted = await self._posted(channel, answered, shown)
-        header = ""
-        if posted and posted[0].interaction_metadata is not None:
-            first_line = posted[0].content.split("\n")[0]
-            header = first_line if first_line.startswith("> ") else ""
         channel_id = getattr(channel, "id", 0)
-        surface = ChannelSurface(
-            channel, channel_id=channel_id, question=None, posted=posted, header=header
-        )
-        if not go_on:
+        if surface is None:
+            posted = await self._posted(channel, answered, again.shown)
+            surface = ChannelSurface(
+                channel,
+                channel_id=channel_id,
+                question=None,
+                posted=posted,
+                header=_header_of(posted),
+            )
+        if not again.go_on:
             await surface.remove_after(1)
-        self._tasks.start(
-            self._replies.reply(turn, surface, room_id=channel_id, received_at=time.monotonic()),
-            name="answer-again",
-        )
+        await self._replies.reply(turn, surface, room_id=channel_id, received_at=time.monotonic())
 
     async def _question(
         self, conversation_id: int, message_id: int, channel: discord.abc.Messageable
     ) -> IncomingMessage | None:
         """A question once more: as it stands in Discord with its files, else from the history."""
-        if isinstance(channel, discord.Thread) and message_id == channel.id and channel.parent:
-            source: object = channel.parent  # an automatic thread: the question is above it
-        else:
-            source = channel
+        source = channel
+        parent = channel.parent if isinstance(channel, discord.Thread) else None
+        if isinstance(parent, discord.TextChannel) and conversation_id == message_id:
+            source = parent  # the thread was made from the question
+        try:
+            return await self._heard(await source.fetch_message(message_id))
+        except discord.HTTPException as error:
+            if error.status != 404:
+                log.warning("question could not be fetched", extra={"status": error.status})
         known = await self._record(conversation_id, "user", message_id)
-        if isinstance(source, discord.abc.Messageable):
-            try:
-                message = await source.fetch_message(message_id)
-                assert self._session is not None
-                return await intake.incoming(message, self._me, session=self._session)
-            except discord.HTTPException as error:
-                if error.status != 404:
-                    log.warning("question could not be fetched", extra={"status": error.status})
         if known is None:
             return None
         return IncomingMessage(
@@ -482,13 +553,18 @@ class Chat(commands.Cog):
             posted = [shown]
         return posted
 
-    def _conversation_of(self, channel_id: int, message_id: int) -> int:
-        """A message that a thread was made from belongs to the thread's conversation."""
-        return message_id if self._history.knows(message_id) else channel_id
+    async def _conversation_of(self, channel_id: int, message_id: int) -> int:
+        """The channel's, or that of the automatic thread which was made from the message."""
+        if not self._history.knows(message_id):
+            return channel_id
+        is_in_channel = any(r.id == message_id for r in await self._history.recent(channel_id))
+        return channel_id if is_in_channel else message_id
 
     async def _record(
         self, conversation_id: int, role: str, record_id: int
     ) -> HistoryRecord | None:
+        if not self._history.knows(conversation_id):
+            return None
         records = await self._history.recent(conversation_id)
         return next((r for r in records if r.key == (role, record_id)), None)
 
@@ -499,18 +575,17 @@ class Chat(commands.Cog):
     async def chat(self, context: commands.Context[commands.Bot], *, message: str) -> None:
         """Ask me something."""
         received_at = time.monotonic()
+        if context.interaction is None:
+            await self._take(context.message, received_at)
+            return
         heard = IncomingMessage(
-            id=(context.interaction or context.message).id,
+            id=context.interaction.id,
             author_id=context.author.id,
             author_name=context.author.display_name,
             text=message.strip(),
             sent_at=datetime.now(UTC).timestamp(),
         )
-        if context.interaction is None:
-            self._batcher.add(
-                context.channel.id, heard, self._place_for(context.message, received_at)
-            )
-            return
+        self._remember_taken(heard.id)
         surface = InteractionSurface(context.interaction, header=_header(message))
         await surface.open()
         turn = Turn(context.channel.id, (heard,), in_room=context.guild is not None)
@@ -554,6 +629,10 @@ class Chat(commands.Cog):
         _touch(self._taken, message_id, SEEN_MESSAGES_KEPT)
 
 
+def _rooms(guild: discord.Guild) -> list[discord.TextChannel | discord.Thread]:
+    return [*guild.text_channels, *guild.threads]
+
+
 def _touch(ids: OrderedDict[int, None], new_id: int, kept: int) -> None:
     ids[new_id] = None
     ids.move_to_end(new_id)
@@ -564,6 +643,14 @@ def _touch(ids: OrderedDict[int, None], new_id: int, kept: int) -> None:
 def _header(message: str) -> str:
     line = " ".join(message.split())
     return "> " + (line if len(line) <= 300 else line[:299] + "…")
+
+
+def _header_of(posted: list[discord.Message]) -> str:
+    """The question above an answer to a slash command, "" above any other."""
+    if not posted or posted[0].interaction_metadata is None:
+        return ""
+    first_line = posted[0].content.split("\n")[0]
+    return first_line if first_line.startswith("> ") else ""
 
 
 async def _tell(interaction: discord.Interaction, sentence: str) -> None:

@@ -62,7 +62,7 @@ def readable_text(message: discord.Message, bot_user: discord.ClientUser) -> str
     own = {f"<@{bot_user.id}>", f"<@!{bot_user.id}>"}
     own |= {role.mention for role in _own_roles(message, bot_user)}
     for mention in own:
-        content = content.removeprefix(mention).removesuffix(mention).strip(" ,")
+        content = content.removeprefix(mention).removesuffix(mention).strip(" ,\n")
     if "<" in content:
         names = {f"@{user.id}": f"@{user.display_name}" for user in message.mentions}
         names |= {f"@{role.id}": f"@{role.name}" for role in message.role_mentions}
@@ -94,9 +94,12 @@ async def incoming(
     """The message as the bot hears it. Fetches its files, so it takes as long as they do."""
     text = readable_text(message, bot_user)
     quote = quote_of(message, bot_user)
+    files = [*message.attachments, *(a for s in message.message_snapshots for a in s.attachments)]
+    if (original := replied_to(message)) is not None:
+        files += original.attachments
     attachments: tuple[Attachment, ...] = ()
-    if message.attachments:
-        attachments = await read_attachments(message.attachments, session=session)
+    if files:
+        attachments = await read_attachments(files, session=session)
     if not text and not attachments:
         text = "(mentioned you without saying anything)" if quote is None else "(what about this?)"
     return IncomingMessage(

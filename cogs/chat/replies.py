@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import discord
 
@@ -73,6 +73,8 @@ class Reply:
     room_id: int
     is_shutdown: bool = False
     is_discarded: bool = False
+    is_ending: bool = False  # all of it is known, only the last edit and the record are due
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
         """End the answer with what came so far."""
@@ -128,6 +130,12 @@ class Replies:
             reply.is_shutdown = True
             reply.stop()
 
+    async def show_typing(self, channel: discord.abc.Messageable) -> None:
+        """Show once that something is coming, if the limits leave room for it."""
+        if self._pacer.may_type():
+            with contextlib.suppress(*REFUSED):
+                await channel.typing()
+
     async def reply(
         self,
         turn: Turn,
@@ -169,6 +177,7 @@ class Replies:
             if self._active.get(turn.id) is reply:
                 del self._active[turn.id]
             self._ended.set()
+            reply.ended.set()
             await answer.aclose()
 
     async def _run(
@@ -179,12 +188,15 @@ class Replies:
         received_at: float,
     ) -> None:
         try:
-            await reply.stream.run(
-                answer,
-                beginning=reply.turn.partial_answer,
-                live=self._settings.streaming,
-                clear_to_show=clear,
-            )
+            try:
+                await reply.stream.run(
+                    answer,
+                    beginning=reply.turn.partial_answer,
+                    live=self._settings.streaming,
+                    clear_to_show=clear,
+                )
+            finally:
+                reply.is_ending = True
             await self._end(reply, answer, clear)
         except BotError as error:
             log.error("reply failed", extra={**answer.log_fields(), **_told(error)})
@@ -197,6 +209,10 @@ class Replies:
             log.error(
                 "reply could not be posted", extra={**answer.log_fields(), "error": str(error)}
             )
+            return
+        except Exception:
+            log.exception("reply failed unexpectedly", extra=answer.log_fields())
+            await self._say_instead(reply, BotError.sentence, clear)
             return
         fields = answer.log_fields()
         if reply.stream.first_shown_at is not None:
@@ -275,6 +291,8 @@ class Replies:
         await asyncio.sleep(max(0.0, received_at + delay_s - time.monotonic()))
 
     async def _keep_typing(self, surface: Surface) -> None:
+        if not surface.shows_typing:
+            return
         await asyncio.sleep(TYPING_BEHIND_S)
         while True:
             may_type = self._pacer.may_type()

@@ -128,8 +128,7 @@ class ReplyStream:
                     await self._pacer.first_text_slot()
             if live:
                 await self._show_live()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([self._reader])
+            await asyncio.wait([self._reader])
             if not self._reader.cancelled():
                 self._reader.result()
         finally:
@@ -221,11 +220,9 @@ class ReplyStream:
                 log.warning(
                     "reply update refused", extra={"status": getattr(error, "status", str(error))}
                 )
-                if index == self._surface.count:
-                    if isinstance(error, discord.Forbidden):
-                        raise
-                    return
-                continue
+                if index == self._surface.count and isinstance(error, discord.Forbidden):
+                    raise
+                return
             self._note_first_shown()
             self._shown[index:] = [(part, is_last)]
 
@@ -254,7 +251,8 @@ class ReplyStream:
     async def _wait_for_change(self, timeout_s: float | None) -> None:
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
 
 
 def _is_worth_showing(text: str) -> bool:
@@ -266,6 +264,8 @@ def _is_worth_showing(text: str) -> bool:
 
 def _whole_words(text: str) -> str:
     """`text` up to its last whole word; all of it where words are not parted by spaces."""
+    if _SENTENCE_END.search(text):
+        return text
     cut = max(text.rfind(" "), text.rfind("\n"))
     if cut < 0 or len(text) - cut > 30:
         return text

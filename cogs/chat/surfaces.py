@@ -30,6 +30,8 @@ class ChannelSurface:
             that fail, the answer goes to `channel`.
     """
 
+    shows_typing = True
+
     def __init__(
         self,
         channel: discord.abc.Messageable,
@@ -43,6 +45,7 @@ class ChannelSurface:
         self._channel = channel
         self._question = question
         self._posted = list(posted)
+        self._may_stand = False  # a post failed, and Discord may have taken it all the same
         self._header = header
         self._make_thread = thread
         self._thread: asyncio.Future[discord.Thread] | None = None
@@ -80,6 +83,7 @@ class ChannelSurface:
             reference = self._question.to_reference(fail_if_not_exists=False)
         # The nonce makes a repeated request harmless: Discord answers with the first message.
         nonce = f"{self._question.id if self._question else 0}-{index}-{id(self) % 10**6}"[:25]
+        may_stand, self._may_stand = self._may_stand, True
         self._posted.append(
             await channel.send(
                 content,
@@ -90,6 +94,9 @@ class ChannelSurface:
                 nonce=nonce,
             )
         )
+        self._may_stand = False
+        if may_stand:  # then it says what the answer was when it was posted first
+            self._posted[index] = await _edit(self._posted[index], content, view, unfurl=unfurl)
 
     async def remove_after(self, count: int) -> None:
         while len(self._posted) > count:
@@ -114,6 +121,8 @@ class InteractionSurface:
     `open` acknowledges the command within Discord's 3 s; its token lives 15 minutes.
     """
 
+    shows_typing = False  # the question already stands there
+
     def __init__(self, interaction: discord.Interaction[Any], *, header: str) -> None:
         self._interaction = interaction
         self._header = header
@@ -136,7 +145,7 @@ class InteractionSurface:
         return [message.id for message in self._posted]
 
     async def show_typing(self) -> None:
-        """The question already stands there; a typing indicator would add nothing."""
+        """Nothing to do."""
 
     async def write(
         self, index: int, content: str, view: discord.ui.View | None, *, unfurl: bool
