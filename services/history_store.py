@@ -99,10 +99,12 @@ class HistoryStore:
         conversation = await self._load(conversation_id)
         return list(conversation.records.values())
 
-    async def answer_to(self, conversation_id: int, turn_id: int) -> HistoryRecord | None:
-        """The recorded answer of a turn, None when there is none among the newest records."""
+    async def find(self, conversation_id: int, role: str, record_id: int) -> HistoryRecord | None:
+        """A record among the newest ones, None when it is not there."""
+        if not self.knows(conversation_id):
+            return None
         conversation = await self._load(conversation_id)
-        return conversation.records.get(("assistant", turn_id))
+        return conversation.records.get((role, record_id))
 
     # ------------------------------------------------------------------ writing
 

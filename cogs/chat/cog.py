@@ -7,7 +7,6 @@ import contextlib
 import functools
 import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +17,9 @@ from discord.ext import commands
 
 from cogs.chat import intake
 from cogs.chat.access import AccessRules, channel_ids
+from cogs.chat.anew import Again, AnswersAnew
+from cogs.chat.catch_up import CatchUp
+from cogs.chat.recent_ids import RecentIds
 from cogs.chat.replies import Replies, Reply
 from cogs.chat.reply_controls import Action, ReplyButton, controls
 from cogs.chat.surfaces import ChannelSurface, InteractionSurface
@@ -34,9 +36,6 @@ EDIT_WINDOW_S = 120.0  # an edit this soon after the question makes the answer a
 SEEN_MESSAGES_KEPT = 5000
 THREAD_MESSAGES_READ = 20  # of a thread that began without the bot
 THREAD_READ_TIMEOUT_S = 2.0
-CATCH_UP_CHANNELS = 25
-CATCH_UP_MESSAGES = 50
-RECENT_DMS_KEPT = 100
 
 _ANSWERABLE = (discord.MessageType.default, discord.MessageType.reply)
 
@@ -49,25 +48,6 @@ class _Place:
     conversation_id: int
     in_room: bool
     received_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """What is to be answered once more.
-
-    Args:
-        turn_id: the turn, or one of its messages.
-        shown: a message of the answer; it serves when the history does not know them.
-        edited: how one of the turn's messages reads now.
-        go_on: keep what there is of the answer and continue it.
-    """
-
-    conversation_id: int
-    turn_id: int
-    channel: object
-    shown: discord.Message | None = None
-    edited: IncomingMessage | None = None
-    go_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +81,12 @@ class Chat(commands.Cog):
         self._batcher = MessageBatcher(window_s=settings.batch_window_s, answer=self._answer)
         self._tasks = BackgroundTasks()
         self._session: aiohttp.ClientSession | None = None
-        self._taken: OrderedDict[int, None] = OrderedDict()  # ids of messages that are ours
-        self._deleted: OrderedDict[int, None] = OrderedDict()
-        self._again: dict[int, asyncio.Task[None]] = {}  # answers being made anew, by turn id
-        self._newest_id = 0  # newest message seen anywhere
-        self._recent_dms: OrderedDict[int, None] = OrderedDict()
-        self._was_ready = False
-        self._missed_since: int | None = None  # newest message before the session was lost
+        self._taken = RecentIds(SEEN_MESSAGES_KEPT)  # messages that are ours to answer
+        self._deleted = RecentIds(SEEN_MESSAGES_KEPT)
+        self._anew = AnswersAnew(
+            replies=replies, history=history, hear=self._heard, tasks=self._tasks
+        )
+        self._catch_up = CatchUp(bot, hear=self.on_message)
 
     async def cog_load(self) -> None:
         self._session = aiohttp.ClientSession()
@@ -129,7 +108,7 @@ class Chat(commands.Cog):
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         received_at = time.monotonic()
-        self._newest_id = max(self._newest_id, message.id)
+        self._catch_up.saw(message.id)
         if not self._is_from_a_person(message) or message.id in self._taken:
             return
         if not self._may_talk(message.author, message.channel, message.guild):
@@ -160,7 +139,7 @@ class Chat(commands.Cog):
         context = await self._command_context(message)
         if context is None:
             return False
-        self._remember_taken(message.id)
+        self._taken.add(message.id)
         await self.bot.invoke(context)
         return True
 
@@ -188,9 +167,9 @@ class Chat(commands.Cog):
 
     async def _take(self, message: discord.Message, received_at: float) -> None:
         """Put an addressed message into its burst."""
-        self._remember_taken(message.id)
+        self._taken.add(message.id)
         if message.guild is None:
-            _touch(self._recent_dms, message.channel.id, RECENT_DMS_KEPT)
+            self._catch_up.saw_direct_message(message.channel.id)
         if message.attachments:  # reading them takes a while, and the model is not asked before
             self._tasks.start(self._replies.show_typing(message.channel), name="typing")
         await self._read_thread_once(message)
@@ -290,9 +269,9 @@ class Chat(commands.Cog):
         if await self._command_context(message) is not None:
             return  # a command has run and is not run again
         is_recent = discord.utils.utcnow() - message.created_at < timedelta(seconds=EDIT_WINDOW_S)
-        conversation_id = await self._conversation_of(message.channel.id, message.id)
+        conversation_id = await self._anew.conversation_of(message.channel.id, message.id)
         is_taken = message.id in self._taken
-        if not is_taken and await self._record(conversation_id, "user", message.id) is None:
+        if not is_taken and await self._history.find(conversation_id, "user", message.id) is None:
             if is_recent and intake.mentions_bot(message, self._me):
                 await self._take(message, received_at)  # the mention was edited in
             return
@@ -302,14 +281,14 @@ class Chat(commands.Cog):
                 return  # Discord added a preview; the words are the same
         if self._batcher.replace(message.channel.id, heard):
             return
-        known = await self._record(conversation_id, "user", message.id)
+        known = await self._history.find(conversation_id, "user", message.id)
         if known is None or known.text == record_of(heard).text:
             return
         await self._history.append(conversation_id, record_of(heard))
         if not is_recent:
             return
-        is_answered = await self._answer_again(
-            _Again(conversation_id, message.id, message.channel, edited=heard)
+        is_answered = await self._anew.start(
+            Again(conversation_id, message.id, message.channel, edited=heard)
         )
         if is_taken and not is_answered:  # the first attempt failed
             self._put(message, heard, received_at)
@@ -327,7 +306,7 @@ class Chat(commands.Cog):
         """A message was deleted: do not answer it, take back an answer that is being given."""
         is_ours = message_id in self._taken
         if is_ours:
-            _touch(self._deleted, message_id, SEEN_MESSAGES_KEPT)
+            self._deleted.add(message_id)
             for reply in self._replies.in_room(channel_id):
                 if [message.id for message in reply.turn.messages] == [message_id]:
                     reply.discard()
@@ -353,41 +332,11 @@ class Chat(commands.Cog):
 
     @commands.Cog.listener()
     async def on_connect(self) -> None:
-        """Discord began a session: what was said since the last one is known to nobody here."""
-        if self._was_ready and self._missed_since is None:
-            self._missed_since = self._newest_id
+        self._catch_up.session_began()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        if not self._was_ready:
-            self._was_ready = True
-            known = [c.last_message_id or 0 for guild in self.bot.guilds for c in _rooms(guild)]
-            self._newest_id = max(self._newest_id, *known, 0)
-        elif self._missed_since is not None:
-            missed_since, self._missed_since = self._missed_since, None
-            self._tasks.start(self._catch_up(missed_since), name="catch-up")
-
-    async def _catch_up(self, newest_id: int) -> None:
-        """Hear what was said in the rooms after the message `newest_id`."""
-        since = discord.Object(newest_id)
-        missed: list[discord.Message] = []
-        channels: list[discord.TextChannel | discord.Thread | discord.DMChannel] = []
-        for guild in self.bot.guilds:
-            channels += [c for c in _rooms(guild) if (c.last_message_id or 0) > newest_id]
-        channels = channels[:CATCH_UP_CHANNELS]
-        for channel_id in list(self._recent_dms)[-CATCH_UP_CHANNELS:]:
-            with contextlib.suppress(discord.HTTPException):
-                direct = await self.bot.fetch_channel(channel_id)
-                if isinstance(direct, discord.DMChannel):
-                    channels.append(direct)
-        for channel in channels:
-            try:
-                missed += [m async for m in channel.history(limit=CATCH_UP_MESSAGES, after=since)]
-            except discord.HTTPException as error:
-                log.warning("missed messages could not be read", extra={"status": error.status})
-        for message in sorted(missed, key=lambda message: message.id):
-            await self.on_message(message)
-        log.info("caught up after a new session", extra={"messages": len(missed)})
+        self._tasks.start(self._catch_up.ready(), name="catch-up")
 
     # ------------------------------------------------------------------ controls
 
@@ -415,21 +364,19 @@ class Chat(commands.Cog):
         if reply is not None and not reply.is_ending:
             await _tell(interaction, "I am still at it.")
             return
-        conversation_id = await self._conversation_of(channel.id, turn_id)
-        answered = await self._record(conversation_id, "assistant", turn_id)
+        conversation_id = await self._anew.conversation_of(channel.id, turn_id)
+        answered = await self._history.find(conversation_id, "assistant", turn_id)
         if action is Action.GO_ON and answered is None:
             await _tell(interaction, "I no longer know how this went on. Please ask again.")
             return
-        if answered is None and await self._record(conversation_id, "user", turn_id) is None:
+        if answered is None and await self._history.find(conversation_id, "user", turn_id) is None:
             await _tell(interaction, "I no longer know the question. Please ask again.")
             return
         await interaction.response.defer()
         if reply is not None:
             await reply.ended.wait()
         go_on = action is Action.GO_ON
-        await self._answer_again(
-            _Again(conversation_id, turn_id, channel, shown=message, go_on=go_on)
-        )
+        await self._anew.start(Again(conversation_id, turn_id, channel, shown=message, go_on=go_on))
 
     def _may_control(self, interaction: discord.Interaction, author_id: int) -> bool:
         user = interaction.user
@@ -437,136 +384,6 @@ class Chat(commands.Cog):
             return False
         is_moderator = interaction.guild is not None and interaction.permissions.manage_messages
         return user.id == author_id or is_moderator
-
-    async def _answer_again(self, again: _Again) -> bool:
-        """Make an answer anew, or go on with it, where it stands.
-
-        Returns:
-            False when there is no answer that could be made anew.
-        """
-        answered = next(
-            (
-                record
-                for record in await self._history.recent(again.conversation_id)
-                if record.role == "assistant" and again.turn_id in (record.id, *record.answers)
-            ),
-            None,
-        )
-        if answered is None and again.shown is None:
-            return False
-        turn_id = answered.id if answered else again.turn_id
-        earlier = self._again.get(turn_id)
-        if earlier is None or again.edited is not None:
-            task = self._tasks.start(
-                self._make_again(again, answered, turn_id, earlier), name="answer-again"
-            )
-            self._again[turn_id] = task
-            task.add_done_callback(lambda _: self._again_ended(turn_id, task))
-        return True
-
-    def _again_ended(self, turn_id: int, task: asyncio.Task[None]) -> None:
-        if self._again.get(turn_id) is task:
-            del self._again[turn_id]
-
-    async def _make_again(
-        self,
-        again: _Again,
-        answered: HistoryRecord | None,
-        turn_id: int,
-        earlier: asyncio.Task[None] | None,
-    ) -> None:
-        """`_answer_again`'s work; it takes the place of `earlier`, which is still at it."""
-        surface = None
-        if earlier is not None:
-            if (reply := self._replies.of_turn(turn_id)) is not None:
-                surface = reply.surface
-            earlier.cancel()
-            await asyncio.wait([earlier])
-        channel = again.channel
-        if isinstance(channel, discord.TextChannel) and again.conversation_id != channel.id:
-            channel = channel.guild.get_thread(again.conversation_id) or channel
-        assert isinstance(channel, discord.abc.Messageable)
-        messages = [
-            again.edited
-            if again.edited is not None and again.edited.id == question_id
-            else await self._question(again.conversation_id, question_id, channel)
-            for question_id in (answered.answers if answered else (turn_id,))
-        ]
-        heard = tuple(message for message in messages if message is not None)
-        if not heard:
-            return
-        in_room = getattr(channel, "guild", None) is not None
-        turn = Turn(again.conversation_id, heard, in_room=in_room)
-        if again.go_on and answered is not None:
-            turn = turn.continuing(answered.text)
-        channel_id = getattr(channel, "id", 0)
-        if surface is None:
-            posted = await self._posted(channel, answered, again.shown)
-            surface = ChannelSurface(
-                channel,
-                channel_id=channel_id,
-                question=None,
-                posted=posted,
-                header=_header_of(posted),
-            )
-        if not again.go_on:
-            await surface.remove_after(1)
-        await self._replies.reply(turn, surface, room_id=channel_id, received_at=time.monotonic())
-
-    async def _question(
-        self, conversation_id: int, message_id: int, channel: discord.abc.Messageable
-    ) -> IncomingMessage | None:
-        """A question once more: as it stands in Discord with its files, else from the history."""
-        source = channel
-        parent = channel.parent if isinstance(channel, discord.Thread) else None
-        if isinstance(parent, discord.TextChannel) and conversation_id == message_id:
-            source = parent  # the thread was made from the question
-        try:
-            return await self._heard(await source.fetch_message(message_id))
-        except discord.HTTPException as error:
-            if error.status != 404:
-                log.warning("question could not be fetched", extra={"status": error.status})
-        known = await self._record(conversation_id, "user", message_id)
-        if known is None:
-            return None
-        return IncomingMessage(
-            id=known.id,
-            author_id=known.author_id,
-            author_name=known.author_name,
-            text=known.text,
-            sent_at=known.at,
-            quote=known.quote,
-        )
-
-    async def _posted(
-        self,
-        channel: discord.abc.Messageable,
-        answered: HistoryRecord | None,
-        shown: discord.Message | None,
-    ) -> list[discord.Message]:
-        """The messages of an answer that still stand."""
-        posted = []
-        for message_id in answered.message_ids if answered else ():
-            with contextlib.suppress(discord.HTTPException):
-                posted.append(await channel.fetch_message(message_id))
-        if not posted and shown is not None:
-            posted = [shown]
-        return posted
-
-    async def _conversation_of(self, channel_id: int, message_id: int) -> int:
-        """The channel's, or that of the automatic thread which was made from the message."""
-        if not self._history.knows(message_id):
-            return channel_id
-        is_in_channel = any(r.id == message_id for r in await self._history.recent(channel_id))
-        return channel_id if is_in_channel else message_id
-
-    async def _record(
-        self, conversation_id: int, role: str, record_id: int
-    ) -> HistoryRecord | None:
-        if not self._history.knows(conversation_id):
-            return None
-        records = await self._history.recent(conversation_id)
-        return next((r for r in records if r.key == (role, record_id)), None)
 
     # ------------------------------------------------------------------ commands
 
@@ -585,7 +402,7 @@ class Chat(commands.Cog):
             text=message.strip(),
             sent_at=datetime.now(UTC).timestamp(),
         )
-        self._remember_taken(heard.id)
+        self._taken.add(heard.id)
         surface = InteractionSurface(context.interaction, header=_header(message))
         await surface.open()
         turn = Turn(context.channel.id, (heard,), in_room=context.guild is not None)
@@ -625,32 +442,10 @@ class Chat(commands.Cog):
         assert self.bot.user is not None, "events arrive after login"
         return self.bot.user
 
-    def _remember_taken(self, message_id: int) -> None:
-        _touch(self._taken, message_id, SEEN_MESSAGES_KEPT)
-
-
-def _rooms(guild: discord.Guild) -> list[discord.TextChannel | discord.Thread]:
-    return [*guild.text_channels, *guild.threads]
-
-
-def _touch(ids: OrderedDict[int, None], new_id: int, kept: int) -> None:
-    ids[new_id] = None
-    ids.move_to_end(new_id)
-    while len(ids) > kept:
-        ids.popitem(last=False)
-
 
 def _header(message: str) -> str:
     line = " ".join(message.split())
     return "> " + (line if len(line) <= 300 else line[:299] + "…")
-
-
-def _header_of(posted: list[discord.Message]) -> str:
-    """The question above an answer to a slash command, "" above any other."""
-    if not posted or posted[0].interaction_metadata is None:
-        return ""
-    first_line = posted[0].content.split("\n")[0]
-    return first_line if first_line.startswith("> ") else ""
 
 
 async def _tell(interaction: discord.Interaction, sentence: str) -> None:

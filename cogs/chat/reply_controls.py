@@ -60,6 +60,11 @@ class ReplyButton(
 
     async def callback(self, interaction: discord.Interaction) -> None:
         cog = cast(Any, interaction.client).get_cog("Chat")
+        if cog is None:  # the process is ending
+            await interaction.response.send_message(
+                "I am being restarted. Please try again in a moment.", ephemeral=True
+            )
+            return
         await cast(_Handler, cog).on_control(interaction, self.action, self.author_id, self.turn_id)
 
 

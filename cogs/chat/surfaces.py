@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ class ChannelSurface:
         self._channel = channel
         self._question = question
         self._posted = list(posted)
+        self._nonce = secrets.token_hex(8)
         self._may_stand = False  # a post failed, and Discord may have taken it all the same
         self._header = header
         self._make_thread = thread
@@ -82,7 +84,7 @@ class ChannelSurface:
         if self._question is not None and index == 0 and self._make_thread is None:
             reference = self._question.to_reference(fail_if_not_exists=False)
         # The nonce makes a repeated request harmless: Discord answers with the first message.
-        nonce = f"{self._question.id if self._question else 0}-{index}-{id(self) % 10**6}"[:25]
+        nonce = f"{self._nonce}-{index}"
         may_stand, self._may_stand = self._may_stand, True
         self._posted.append(
             await channel.send(

@@ -78,10 +78,10 @@ async def test_a_later_record_replaces_an_earlier_one_in_its_place(opened):
     await store.append(CID, question(1, "edited"), answer(1, "anew"))
     assert await texts(store) == ["edited", "anew", "question 2"]
     assert await texts(await opened()) == ["edited", "anew", "question 2"]
-    recorded = await store.answer_to(CID, 1)
+    recorded = await store.find(CID, "assistant", 1)
     assert recorded is not None
     assert recorded.text == "anew"
-    assert await store.answer_to(CID, 2) is None
+    assert await store.find(CID, "assistant", 2) is None
 
 
 async def test_concurrent_appends_keep_their_order(opened, path):

@@ -109,7 +109,7 @@ async def test_what_was_said_before_is_in_the_prompt_and_remembered_answers_foll
         "First.",
         "message 2",
     ]
-    recorded = await store.answer_to(CID, 1)
+    recorded = await store.find(CID, "assistant", 1)
     assert recorded is not None
     assert (recorded.answers, recorded.message_ids) == ((1,), (101,))
     await responder.aclose()
