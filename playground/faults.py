@@ -18,6 +18,7 @@ class RestFault:
         status: the failing answer; None lets the request through after the delay.
         retry_after_s: of a 429.
         takes_effect: the request is carried out and only its answer fails.
+        is_cut: the connection breaks instead of an answer.
     """
 
     remaining: int
@@ -30,6 +31,11 @@ class RestFault:
     scope: str = "user"
     delay_s: float = 0.0
     takes_effect: bool = False
+    is_cut: bool = False
+
+    @property
+    def fails(self) -> bool:
+        return self.is_cut or self.status is not None
 
     def matches(self, method: str, route: str, channel_id: str | None) -> bool:
         return (
@@ -100,6 +106,27 @@ class Faults:
                 retry_after_s=retry_after,
                 scope=scope,
                 takes_effect=takes_effect,
+            )
+        )
+
+    def cut_next(
+        self,
+        count: int = 1,
+        *,
+        method: str | None = None,
+        route: str | None = None,
+        channel_id: str | None = None,
+        takes_effect: bool = False,
+    ) -> None:
+        """Break the connection of the next matching requests instead of answering."""
+        self._rest.append(
+            RestFault(
+                remaining=count,
+                method=method,
+                route=route,
+                channel_id=channel_id,
+                takes_effect=takes_effect,
+                is_cut=True,
             )
         )
 

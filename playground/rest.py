@@ -213,8 +213,8 @@ class Rest:
         fault = self._faults.take(request.method, route, params.get("channel_id"))
         if fault is not None and fault.delay_s:
             await asyncio.sleep(fault.delay_s)
-        if fault is not None and fault.status is not None and not fault.takes_effect:
-            return _failure(fault)
+        if fault is not None and fault.fails and not fault.takes_effect:
+            return _failure(fault, request)
         major_id = params.get("channel_id") or f"{params.get('token')} {request.method}"
         verdict = self._limiter.take(bucket, major_id, counts_globally=not is_authorised_by_path)
         if verdict.retry_after_s is not None:
@@ -226,8 +226,8 @@ class Rest:
         except Exception:
             log.exception("request failed", extra={"method": request.method, "route": route})
             return respond({"message": "500: Internal Server Error", "code": 0}, status=500)
-        if fault is not None and fault.status is not None:
-            return _failure(fault)
+        if fault is not None and fault.fails:
+            return _failure(fault, request)
         return respond(answer, headers=verdict.headers)
 
     def _is_authorised(self, request: web.Request) -> bool:
@@ -440,7 +440,9 @@ def _emoji(call: Call) -> str:
     return emoji
 
 
-def _failure(fault: RestFault) -> web.Response:
+def _failure(fault: RestFault, request: web.Request) -> web.Response:
+    if fault.is_cut and request.transport is not None:
+        request.transport.abort()
     headers = {}
     if fault.status == 429:
         headers = {
@@ -450,7 +452,7 @@ def _failure(fault: RestFault) -> web.Response:
         }
         if fault.scope == "global":
             headers["X-RateLimit-Global"] = "true"
-    return respond(fault.payload(), status=fault.status, headers=headers)
+    return respond(fault.payload(), status=fault.status or 500, headers=headers)
 
 
 def _rate_limited(verdict: Verdict) -> web.Response:

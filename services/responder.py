@@ -77,6 +77,8 @@ class Answer(AsyncIterator[str]):
         }
         if (done := self._completion) is not None:
             fields |= {"model": done.model, "requests": done.requests}
+            if done.finish is not None:
+                fields["finish"] = done.finish.value
             if done.ttft_s is not None:
                 fields["llm_ttft_s"] = round(done.ttft_s, 3)
             if done.usage is not None:

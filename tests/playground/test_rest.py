@@ -2,6 +2,7 @@
 
 import io
 
+import aiohttp
 import discord
 import pytest
 
@@ -114,6 +115,14 @@ async def test_message_sent_but_unanswered_is_not_doubled_by_its_retry(pg: Playg
     status, message, _ = await api("POST", f"{CHAT}/messages", body)
     assert status == 200
     assert list(pg.world.channel("chat").messages) == [message["id"]]
+
+
+async def test_a_cut_request_has_no_answer_and_takes_effect_only_if_told_to(pg: Playground, api):
+    for takes_effect, posted in ((False, 0), (True, 1)):
+        pg.faults.cut_next(method="POST", route="messages", takes_effect=takes_effect)
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await api("POST", f"{CHAT}/messages", {"content": "x"})
+        assert len(pg.world.channel("chat").messages) == posted
 
 
 async def test_history_reads_newest_first_and_hides_nothing_but_ephemerals(pg: Playground, room):
