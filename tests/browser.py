@@ -238,7 +238,7 @@ class Page:
         """Open an address and wait until its page has loaded."""
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listeners.setdefault("Page.loadEventFired", []).append(
-            lambda _: loaded.set_result(None)
+            lambda _: loaded.done() or loaded.set_result(None)
         )
         answer = await self.call("Page.navigate", {"url": url})
         if error := answer.get("errorText"):

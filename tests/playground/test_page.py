@@ -511,8 +511,8 @@ async def test_theme_follows_the_system_until_toggled_and_is_remembered(
     assert light != dark
     await page.click("#theme-button")
     await page.wait_for(f"{background} === {json.dumps(light)}")
-    await page.evaluate("document.body.dataset.old = 'yes'; location.reload()")
-    await page.wait_for("document.body?.dataset.connected === 'true' && !document.body.dataset.old")
+    await page.goto(playground.page_url)
+    await page.wait_for("document.body?.dataset.connected === 'true'")
     assert await page.evaluate(background) == light
 
 
