@@ -236,15 +236,13 @@ class Page:
 
     async def goto(self, url: str) -> None:
         """Open an address and wait until its page has loaded."""
-        loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._listeners.setdefault("Page.loadEventFired", []).append(
-            lambda _: loaded.done() or loaded.set_result(None)
-        )
+        loaded = asyncio.Event()
+        self._listeners.setdefault("Page.loadEventFired", []).append(lambda _: loaded.set())
         answer = await self.call("Page.navigate", {"url": url})
         if error := answer.get("errorText"):
             raise BrowserError(f"{url}: {error}")
         if "loaderId" in answer:  # else only the fragment changed, and nothing is loaded
-            await asyncio.wait_for(loaded, _CALL_TIMEOUT_S)
+            await asyncio.wait_for(loaded.wait(), _CALL_TIMEOUT_S)
 
     async def evaluate(self, expression: str, *, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
         """The value of a JavaScript expression; a promise is awaited."""
