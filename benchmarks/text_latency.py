@@ -18,6 +18,7 @@ import re
 import signal
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
@@ -253,7 +254,7 @@ async def long_answer() -> None:
     for shared in (False, True):
         name = "in one bucket" if shared else "in two buckets"
         print(f"\nA 1,500-token answer, posts and edits {name}")
-        report = Path("/tmp") / f"loop-report-{time.monotonic_ns()}.json"
+        report = Path(tempfile.gettempdir()) / f"loop-report-{time.monotonic_ns()}.json"
         stage = Stage(
             script(text),
             settings={"LOOP_REPORT": str(report), "LLM_MAX_RESPONSE_TOKENS": "4000"},

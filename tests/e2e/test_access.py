@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import pytest_asyncio
 
 from playground.messages import MessageType
 from playground.seed import BOT_ROLE_ID, FRIENDS_ROLE_ID, GUILD_ID
-from tests.bot_process import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PINS_ADD = 6  # Discord's type of the line that says a message was pinned
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_stage():
-    async with Stage() as stage:
-        stage.lift_limits()
-        await stage.commands_known()
-        yield stage
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared_stage):
-    shared_stage.begin()
-    return shared_stage
 
 
 def asked(stage):

@@ -5,30 +5,15 @@ from __future__ import annotations
 import base64
 
 import pytest
-import pytest_asyncio
 
 from cogs.chat.intake import MAX_ATTACHMENTS, MAX_TEXT_BYTES, MAX_TEXT_CHARS
 from playground.model import HttpError, Script
-from tests.bot_process import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_stage():
-    async with Stage() as stage:
-        stage.lift_limits()
-        yield stage
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared_stage):
-    shared_stage.begin()
-    return shared_stage
 
 
 def question(stage):

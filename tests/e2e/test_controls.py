@@ -5,28 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-import pytest_asyncio
 
 from playground.model import CloseConnection, Hang, HttpError, Script
-from tests.bot_process import Stage, button_id, button_labels, one_after_another
+from tests.bot_process import button_id, button_labels, one_after_another
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+SETTINGS = {"STREAM_UPDATE_INTERVAL": "0.5"}
+
 ENDLESS = Script.of("An answer that goes on and never ends", fault=Hang(after_tokens=6))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_stage():
-    async with Stage(settings={"STREAM_UPDATE_INTERVAL": "0.5"}) as stage:
-        stage.lift_limits()
-        await stage.commands_known()
-        yield stage
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared_stage):
-    shared_stage.begin()
-    return shared_stage
 
 
 async def told(seen, person):

@@ -6,29 +6,14 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-import pytest_asyncio
 
 from playground.messages import MessageFlag
 from playground.model import Hang, HttpError, Script
-from tests.bot_process import Stage, button_labels, one_after_another
+from tests.bot_process import button_labels, one_after_another
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SETTINGS = {"STREAM_UPDATE_INTERVAL": "0.5", "MESSAGE_BATCH_WINDOW_SECONDS": "0.6"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_stage():
-    async with Stage(settings=SETTINGS) as stage:
-        stage.lift_limits()
-        await stage.commands_known()
-        yield stage
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared_stage):
-    shared_stage.begin()
-    return shared_stage
 
 
 def content_of(prompt, role="user"):

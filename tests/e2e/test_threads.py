@@ -8,22 +8,11 @@ import pytest
 import pytest_asyncio
 
 from playground.model import Hang, Script
-from tests.bot_process import Stage, one_after_another
+from tests.bot_process import one_after_another
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_stage():
-    async with Stage(settings={"STREAM_UPDATE_INTERVAL": "0.5"}) as stage:
-        stage.lift_limits()
-        yield stage
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared_stage):
-    shared_stage.begin()
-    return shared_stage
+SETTINGS = {"STREAM_UPDATE_INTERVAL": "0.5"}
 
 
 def said(stage, role="user"):
