@@ -48,14 +48,14 @@ class AccessRules:
     def allow(
         self,
         user: discord.User | discord.Member,
-        channel: discord.abc.MessageableChannel | discord.interactions.InteractionChannel | None,
-        guild_id: int | None,
+        channel: object,
+        guild: discord.Guild | None,
     ) -> bool:
-        """`allows` for a person and a channel as discord.py knows them."""
+        """`allows` for a person and a place as discord.py knows them."""
         return self.allows(
             user_id=user.id,
             role_ids=[role.id for role in getattr(user, "roles", ())],
-            guild_id=guild_id,
+            guild_id=guild.id if guild else None,
             channel_ids=channel_ids(channel),
         )
 

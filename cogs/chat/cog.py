@@ -127,12 +127,7 @@ class Chat(commands.Cog):
         channel: object,
         guild: discord.Guild | None,
     ) -> bool:
-        return self._settings.access.allows(
-            user_id=user.id,
-            role_ids=[role.id for role in getattr(user, "roles", ())],
-            guild_id=guild.id if guild else None,
-            channel_ids=channel_ids(channel),
-        )
+        return self._settings.access.allow(user, channel, guild)
 
     async def _is_command(self, message: discord.Message) -> bool:
         """Run a prefix command, if the message is one."""
@@ -171,7 +166,7 @@ class Chat(commands.Cog):
         if message.guild is None:
             self._catch_up.saw_direct_message(message.channel.id)
         if message.attachments:  # reading them takes a while, and the model is not asked before
-            self._tasks.start(self._replies.show_typing(message.channel), name="typing")
+            self._tasks.start(self._replies.show_typing(message.channel.typing), name="typing")
         await self._read_thread_once(message)
         heard = await self._heard(message)
         if message.id in self._deleted:

@@ -19,7 +19,7 @@ import discord
 from cogs.chat.reply_controls import Action, controls
 from cogs.chat.reply_stream import REFUSED, ReplyStream
 from cogs.chat.splitter import closed
-from cogs.chat.surfaces import Surface
+from cogs.chat.surfaces import InteractionSurface, Surface
 from services.conversation import AnswerStatus, Turn
 from services.errors import BotError
 from services.llm import Finish, LLMError
@@ -130,11 +130,13 @@ class Replies:
             reply.is_shutdown = True
             reply.stop()
 
-    async def show_typing(self, channel: discord.abc.Messageable) -> None:
-        """Show once that something is coming, if the limits leave room for it."""
-        if self._pacer.may_type():
-            with contextlib.suppress(*REFUSED):
-                await channel.typing()
+    async def show_typing(self, send: Callable[[], Awaitable[None]]) -> bool:
+        """Show once that something is coming; False when the limits leave no room for it."""
+        if not self._pacer.may_type():
+            return False
+        with contextlib.suppress(*REFUSED):
+            await send()
+        return True
 
     async def reply(
         self,
@@ -291,15 +293,12 @@ class Replies:
         await asyncio.sleep(max(0.0, received_at + delay_s - time.monotonic()))
 
     async def _keep_typing(self, surface: Surface) -> None:
-        if not surface.shows_typing:
-            return
+        if isinstance(surface, InteractionSurface):
+            return  # the question already stands there
         await asyncio.sleep(TYPING_BEHIND_S)
         while True:
-            may_type = self._pacer.may_type()
-            if may_type:
-                with contextlib.suppress(*REFUSED):
-                    await surface.show_typing()
-            await asyncio.sleep(TYPING_REFRESH_S if may_type else TYPING_RETRY_S)
+            is_shown = await self.show_typing(surface.show_typing)
+            await asyncio.sleep(TYPING_REFRESH_S if is_shown else TYPING_RETRY_S)
 
 
 def _ending(reply: Reply, answer: Answer) -> tuple[AnswerStatus, str | None]:

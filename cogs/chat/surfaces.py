@@ -31,8 +31,6 @@ class ChannelSurface:
             that fail, the answer goes to `channel`.
     """
 
-    shows_typing = True
-
     def __init__(
         self,
         channel: discord.abc.Messageable,
@@ -123,8 +121,6 @@ class InteractionSurface:
     `open` acknowledges the command within Discord's 3 s; its token lives 15 minutes.
     """
 
-    shows_typing = False  # the question already stands there
-
     def __init__(self, interaction: discord.Interaction[Any], *, header: str) -> None:
         self._interaction = interaction
         self._header = header
@@ -145,9 +141,6 @@ class InteractionSurface:
     @property
     def message_ids(self) -> list[int]:
         return [message.id for message in self._posted]
-
-    async def show_typing(self) -> None:
-        """Nothing to do."""
 
     async def write(
         self, index: int, content: str, view: discord.ui.View | None, *, unfurl: bool
