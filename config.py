@@ -323,6 +323,12 @@ class Config:
         "Models to try in this order when the first one fails.",
         example="gpt-4.1-nano, llama3.2@http://127.0.0.1:11434/v1",
     )
+    LLM_FAST_MODEL = Text(
+        "", "A small, quick model of the same server for small talk; empty: one model for all."
+    )
+    LLM_SUMMARY_MODEL = Text(
+        "", "Who sums up old conversation; empty: the fast model, else the main one."
+    )
     LLM_TIMEOUT_SECONDS = Number(
         "60",
         "Longest wait for the first token, and between two tokens.",
@@ -373,7 +379,7 @@ class Config:
     )
     MAX_HISTORY_MESSAGES = Whole(
         "10",
-        "Recent messages that go to the model word for word.",
+        "Recent messages that go to the model word for word; older ones are summed up.",
         unit="messages",
         at_least=0,
         at_most=200,
@@ -384,6 +390,35 @@ class Config:
         unit="tokens",
         at_least=200,
         at_most=1_000_000,
+    )
+
+    _people = Section("People", "What is remembered of a person, and how much each may ask.")
+    PROFILE_LEARNING_ENABLED = Flag(
+        "true", "Learn a few facts from what people say about themselves; false: only when told to."
+    )
+    PROFILES_ACROSS_SERVERS = Flag(
+        "false", "Use in one server what a person said about themselves in another one."
+    )
+    USER_REQUESTS_PER_MINUTE = Whole(
+        "10",
+        "Answers a person gets in a minute; 0: no limit.",
+        unit="answers",
+        at_least=0,
+        at_most=1000,
+    )
+    USER_DAILY_TOKEN_LIMIT = Whole(
+        "0",
+        "Tokens a person may use in a day (UTC); 0: no limit.",
+        unit="tokens",
+        at_least=0,
+        at_most=1_000_000_000,
+    )
+    GUILD_DAILY_TOKEN_LIMIT = Whole(
+        "0",
+        "Tokens a server may use in a day (UTC); 0: no limit.",
+        unit="tokens",
+        at_least=0,
+        at_most=1_000_000_000,
     )
 
     _files = Section("Files and logs", "Where things are kept and what is told.")

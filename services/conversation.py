@@ -63,14 +63,21 @@ class Turn:
 
     Args:
         conversation_id: id of the channel, thread or direct-message channel.
-        in_room: several people can take part, so the prompt carries names.
+        guild_id: the server; None in direct messages.
+        channel_ids: where it was said, the most specific first: a thread, its channel.
         partial_answer: what the model said before it was cut off; the answer goes on from there.
     """
 
     conversation_id: int
     messages: tuple[IncomingMessage, ...]
-    in_room: bool = True
+    guild_id: int | None = None
+    channel_ids: tuple[int, ...] = ()
     partial_answer: str = ""
+
+    @property
+    def in_room(self) -> bool:
+        """Several people can take part, so the prompt carries names."""
+        return self.guild_id is not None
 
     @property
     def id(self) -> int:

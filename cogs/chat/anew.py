@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import discord
 
+from cogs.chat.intake import turn_in
 from cogs.chat.replies import Replies
 from cogs.chat.surfaces import ChannelSurface
 from services.background import BackgroundTasks
-from services.conversation import HistoryRecord, IncomingMessage, Turn
+from services.conversation import HistoryRecord, IncomingMessage
 from services.history_store import HistoryStore
 
 log = logging.getLogger(__name__)
@@ -117,8 +118,7 @@ class AnswersAnew:
         heard = tuple(message for message in messages if message is not None)
         if not heard:
             return
-        in_room = getattr(channel, "guild", None) is not None
-        turn = Turn(again.conversation_id, heard, in_room=in_room)
+        turn = turn_in(channel, again.conversation_id, heard)
         if again.go_on and answered is not None:
             turn = turn.continuing(answered.text)
         channel_id = getattr(channel, "id", 0)

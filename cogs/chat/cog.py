@@ -24,7 +24,7 @@ from cogs.chat.replies import Replies, Reply
 from cogs.chat.reply_controls import Action, ReplyButton, controls
 from cogs.chat.surfaces import ChannelSurface, InteractionSurface
 from services.background import BackgroundTasks
-from services.conversation import HistoryRecord, IncomingMessage, Turn
+from services.conversation import HistoryRecord, IncomingMessage
 from services.history_store import HistoryStore
 from services.llm import LLMClient
 from services.message_batcher import Burst, MessageBatcher
@@ -46,7 +46,7 @@ class _Place:
 
     surface: ChannelSurface
     conversation_id: int
-    in_room: bool
+    channel: object
     received_at: float
 
 
@@ -207,11 +207,11 @@ class Chat(commands.Cog):
         surface = ChannelSurface(
             channel, channel_id=conversation_id, question=message, thread=thread
         )
-        return _Place(surface, conversation_id, message.guild is not None, received_at)
+        return _Place(surface, conversation_id, channel, received_at)
 
     async def _answer(self, burst: Burst) -> None:
         place: _Place = burst.place
-        turn = Turn(place.conversation_id, tuple(burst.messages), in_room=place.in_room)
+        turn = intake.turn_in(place.channel, place.conversation_id, tuple(burst.messages))
         await self._replies.reply(
             turn,
             place.surface,
@@ -400,7 +400,7 @@ class Chat(commands.Cog):
         self._taken.add(heard.id)
         surface = InteractionSurface(context.interaction, header=_header(message))
         await surface.open()
-        turn = Turn(context.channel.id, (heard,), in_room=context.guild is not None)
+        turn = intake.turn_in(context.channel, context.channel.id, (heard,))
         await self._replies.reply(
             turn, surface, room_id=context.channel.id, received_at=received_at
         )

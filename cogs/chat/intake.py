@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import aiohttp
 import discord
 
-from services.conversation import Attachment, IncomingMessage, Quote
+from services.conversation import Attachment, IncomingMessage, Quote, Turn
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,18 @@ _TEXT_ENDINGS = frozenset([
 ])
 # fmt: on
 _MENTION = re.compile(r"<(?P<kind>@[!&]?|#)(?P<id>\d+)>")
+
+
+def turn_in(channel: object, conversation_id: int, messages: tuple[IncomingMessage, ...]) -> Turn:
+    """The turn of messages that were said in a channel as discord.py knows it."""
+    guild = getattr(channel, "guild", None)
+    ids = (conversation_id, getattr(channel, "id", None), getattr(channel, "parent_id", None))
+    return Turn(
+        conversation_id,
+        messages,
+        guild_id=guild.id if guild is not None else None,
+        channel_ids=tuple(dict.fromkeys(i for i in ids if i is not None)),
+    )
 
 
 def mentions_bot(message: discord.Message, bot_user: discord.ClientUser) -> bool:

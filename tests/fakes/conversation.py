@@ -7,6 +7,7 @@ from typing import Any
 from services.conversation import HistoryRecord, IncomingMessage, Turn
 
 ADA, BOB = 5, 6
+GUILD = 9
 NAMES = {ADA: "Ada", BOB: "Bob"}
 
 
@@ -22,7 +23,10 @@ def said(message_id: int, text: str = "", *, by: int = ADA, **fields: Any) -> In
     )
 
 
-def turn(*messages: IncomingMessage, conversation_id: int = 1, **fields: Any) -> Turn:
+def turn(
+    *messages: IncomingMessage, conversation_id: int = 1, in_room: bool = True, **fields: Any
+) -> Turn:
+    fields.setdefault("guild_id", GUILD if in_room else None)
     return Turn(conversation_id, messages, **fields)
 
 

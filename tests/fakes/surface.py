@@ -29,7 +29,8 @@ class Write:
 def refused(status: int) -> discord.HTTPException:
     """Discord's refusal with that status."""
     kind = {403: discord.Forbidden, 404: discord.NotFound}.get(status, discord.HTTPException)
-    return kind(SimpleNamespace(status=status, reason="refused"), "refused")
+    response: Any = SimpleNamespace(status=status, reason="refused")
+    return kind(response, "refused")
 
 
 @dataclass
