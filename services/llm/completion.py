@@ -1,5 +1,8 @@
 """One answer of the model, whatever it takes: retries, the next endpoint, a continued half.
 
+A fast model, when there is one, is asked once and before all others. What it fails to answer or
+passes on goes to them as if it had never been asked.
+
 A failed request that is followed by another one is logged here. The failure that ends the answer is
 not: it is raised, or left in `error`, for whoever holds the conversation to log once.
 """
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
+from services.llm.declining import Opening, may_decline
 from services.llm.dialect import Dialect, Message, has_images
 from services.llm.errors import (
     ConnectionLostError,
@@ -67,6 +71,11 @@ class Settings:
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     running: set[asyncio.Task[None]]
+    observes_ttft: bool = True  # somebody waits for the text
+
+
+class _Declined(Exception):
+    """The fast model leaves the answer to the main one; nothing was shown."""
 
 
 class Completion(AsyncIterator[str]):
@@ -85,6 +94,7 @@ class Completion(AsyncIterator[str]):
         usage: summed over the requests that reported it.
         requests: completion requests made.
         images_dropped: the model takes no images; the answer was made without them.
+        escalated: the fast model passed the message on.
     """
 
     def __init__(
@@ -94,6 +104,7 @@ class Completion(AsyncIterator[str]):
         messages: Sequence[Message],
         settings: Settings,
         partial_answer: str = "",
+        fast: Provider | None = None,
     ) -> None:
         self.finish: Finish | None = None
         self.error: LLMError | None = None
@@ -102,7 +113,9 @@ class Completion(AsyncIterator[str]):
         self.usage: Usage | None = None
         self.requests = 0
         self.images_dropped = False
+        self.escalated = False
         self._providers = providers
+        self._fast = fast
         self._messages = messages
         self._settings = settings
         self._began_at = 0.0
@@ -163,7 +176,8 @@ class Completion(AsyncIterator[str]):
             return
         if self.ttft_s is None:
             self.ttft_s = self._settings.clock() - self._began_at
-            self._settings.metrics.observe("llm_ttft_s", self.ttft_s)
+            if self._settings.observes_ttft:
+                self._settings.metrics.observe("llm_ttft_s", self.ttft_s)
         self._text.append(text)
         self._ready.append(text)
         self._wake_consumer()
@@ -188,6 +202,8 @@ class Completion(AsyncIterator[str]):
             LLMError: nobody could; the first failure, or the one that cut the answer off.
         """
         waiting = deque(_in_order(self._providers))
+        if self._fast is not None and not self._fast.breaker.is_resting:
+            waiting.appendleft(self._fast)
         failure: LLMError | None = None
         last_to_speak: Provider | None = None
         resumed = False
@@ -197,12 +213,17 @@ class Completion(AsyncIterator[str]):
             try:
                 await self._ask(provider, is_last=not waiting)
                 return
+            except _Declined:
+                self.escalated = True
+                log.info("fast model passed a message on", extra={"model": provider.label})
             except LLMError as error:
-                if failure is None or len(self._text) > pieces_before:
+                has_spoken = len(self._text) > pieces_before
+                is_fast = provider is self._fast
+                if has_spoken or (failure is None and not is_fast):
                     failure = error
-                if isinstance(error, ContentRefusedError):
+                if isinstance(error, ContentRefusedError) and not is_fast:
                     break
-                if len(self._text) > pieces_before and not resumed:
+                if has_spoken and not resumed:
                     last_to_speak = provider
                 if not waiting and last_to_speak is not None:
                     waiting.append(last_to_speak)
@@ -215,12 +236,17 @@ class Completion(AsyncIterator[str]):
     async def _ask(self, provider: Provider, *, is_last: bool) -> None:
         """Ask one endpoint, again where that may help and nothing has come yet."""
         retries = _RETRIES if is_last else _RETRIES_BEFORE_FALLBACK
+        if provider is self._fast:
+            retries = 0
         pieces_before = len(self._text)
         for attempt in range(1, retries + 2):
             try:
                 await self._attempt(provider)
                 provider.breaker.succeeded()
                 return
+            except _Declined:
+                provider.breaker.succeeded()
+                raise
             except LLMError as error:
                 self._settings.metrics.count("llm_errors_total")
                 wait_s = self._wait_before_retry(error, attempt)
@@ -257,12 +283,16 @@ class Completion(AsyncIterator[str]):
         self.model = provider.label
         dialect = provider.dialect
         messages = self._messages
+        asks_fast = False
         if shown := "".join(self._text):
             messages = [
                 *messages,
                 {"role": "assistant", "content": shown},
                 {"role": "user", "content": CONTINUE_INSTRUCTION},
             ]
+        elif provider is self._fast:
+            asks_fast = True
+            messages = may_decline(messages)
         while True:
             body = dialect.body(
                 model=provider.model,
@@ -273,7 +303,8 @@ class Completion(AsyncIterator[str]):
             self.images_dropped = not dialect.images and has_images(messages)
             pieces_before = len(self._text)
             try:
-                await self._read_answer(provider, dialect, body, Joint(shown))
+                beginning = Opening() if asks_fast else Joint(shown)
+                await self._read_answer(provider, dialect, body, beginning)
                 return
             except LLMError as error:
                 lesson = None
@@ -286,7 +317,11 @@ class Completion(AsyncIterator[str]):
                 )
 
     async def _read_answer(
-        self, provider: Provider, dialect: Dialect, body: dict[str, Any], joint: Joint
+        self,
+        provider: Provider,
+        dialect: Dialect,
+        body: dict[str, Any],
+        beginning: Joint | Opening,
     ) -> None:
         metrics = self._settings.metrics
         self.requests += 1
@@ -296,27 +331,34 @@ class Completion(AsyncIterator[str]):
         try:
             async with aclosing(provider.complete(body, reader)) as texts:
                 async for text in texts:
-                    self._emit(joint.push(reasoning.push(text)))
+                    self._emit(beginning.push(reasoning.push(text)))
+                    if isinstance(beginning, Opening) and beginning.is_declined:
+                        raise _Declined
         finally:
             self._add_usage(reader.usage)
-        self._emit(joint.push(reasoning.flush()) + joint.flush())
+        self._emit(beginning.push(reasoning.flush()) + beginning.flush())
         if reasoning.stray_close:
             dialect.begins_inside_reasoning = True
         elif reasoning.began_outside:
             dialect.begins_inside_reasoning = False
         finish = _FINISHES.get(reader.finish_reason or "", Finish.COMPLETE)
-        is_empty = not self._text and finish is not Finish.FILTERED
-        self.finish = Finish.EMPTY if is_empty else finish
+        if not self._text and finish is not Finish.FILTERED:
+            finish = Finish.EMPTY
+        if not self._text and isinstance(beginning, Opening):
+            raise _Declined
+        self.finish = finish
 
     def _add_usage(self, usage: Usage | None) -> None:
         if usage is None:
             return
         self._settings.metrics.count("llm_prompt_tokens", usage.prompt_tokens)
         self._settings.metrics.count("llm_completion_tokens", usage.completion_tokens)
+        self._settings.metrics.count("llm_cached_tokens", usage.cached_tokens)
         if self.usage is not None:
             usage = Usage(
                 self.usage.prompt_tokens + usage.prompt_tokens,
                 self.usage.completion_tokens + usage.completion_tokens,
+                self.usage.cached_tokens + usage.cached_tokens,
             )
         self.usage = usage
 

@@ -24,6 +24,7 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0  # of the prompt, read from the provider's prefix cache
 
 
 class ResponseReader:
@@ -163,11 +164,17 @@ class ResponseReader:
     def _read_usage(self, usage: dict[str, Any]) -> None:
         prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if isinstance(prompt, int) and isinstance(completion, int):
-            self.usage = Usage(prompt, completion)
+            self.usage = Usage(prompt, completion, _cached_tokens(usage, prompt))
 
     def _fail(self, what: str) -> None:
         if self.error is None:
             self.error = MalformedResponseError(what)
+
+
+def _cached_tokens(usage: dict[str, Any], prompt_tokens: int) -> int:
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return cached if type(cached) is int and 0 <= cached <= prompt_tokens else 0
 
 
 def _text(content: object) -> str:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-from services.llm import Finish, LLMError, Usage
+from services.llm import Finish, LLMError, Route, Usage, Written
 
 Step = str | float | Exception
 
@@ -38,6 +38,7 @@ class ScriptedCompletion(AsyncIterator[str]):
         self.usage: Usage | None = None
         self.requests = 1
         self.images_dropped = False
+        self.escalated = False
         self.is_closed = False
         self._finish = finish
         self._pieces = scripted(*steps)
@@ -57,18 +58,59 @@ class ScriptedCompletion(AsyncIterator[str]):
 
 
 class ScriptedLLM:
-    """Answers each request with the next script; the last one serves for all that follow."""
+    """Answers each request with the next script; the last one serves for all that follow.
 
-    def __init__(self, *scripts: Sequence[Step], finish: Finish = Finish.COMPLETE) -> None:
+    Args:
+        writes: what `write` returns, in turn, an error to be raised among them.
+
+    Attributes:
+        routes, temperatures: what each request was asked with.
+        write_requests: the messages of each call of `write`.
+    """
+
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        finish: Finish = Finish.COMPLETE,
+        writes: Sequence[str | Exception] = (),
+        writer: str = "scripted",
+    ) -> None:
+        self.writer = writer
+        self.label = "scripted"
         self._scripts = list(scripts)
+        self._writes = list(writes)
         self._finish = finish
         self.requests: list[Sequence[dict[str, Any]]] = []
+        self.routes: list[Route] = []
+        self.temperatures: list[float | None] = []
         self.completions: list[ScriptedCompletion] = []
+        self.write_requests: list[Sequence[dict[str, Any]]] = []
 
     def stream(
-        self, messages: Sequence[dict[str, Any]], *, partial_answer: str = ""
+        self,
+        messages: Sequence[dict[str, Any]],
+        *,
+        partial_answer: str = "",
+        route: Route = Route.MAIN,
+        temperature: float | None = None,
     ) -> ScriptedCompletion:
         script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
         self.requests.append(messages)
+        self.routes.append(route)
+        self.temperatures.append(temperature)
         self.completions.append(ScriptedCompletion(script, self._finish))
         return self.completions[-1]
+
+    async def write(
+        self,
+        messages: Sequence[dict[str, Any]],
+        *,
+        max_response_tokens: int,
+        temperature: float = 0.2,
+    ) -> Written:
+        text = self._writes[min(len(self.write_requests), len(self._writes) - 1)]
+        self.write_requests.append(messages)
+        await asyncio.sleep(0)
+        if isinstance(text, Exception):
+            raise text
+        return Written(text, self.writer, None, is_complete=True)

@@ -41,7 +41,7 @@ async def connect(time, metrics):
     """Makes an open client for servers (or endpoints), closed at the end of the test."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def connect(*servers, timeout_s=20.0, temperature=0.7):
+        async def connect(*servers, timeout_s=20.0, temperature=0.7, **models):
             endpoints = [
                 server
                 if isinstance(server, ModelEndpoint)
@@ -54,6 +54,7 @@ async def connect(time, metrics):
                 max_response_tokens=500,
                 temperature=temperature,
                 metrics=metrics,
+                **models,
                 clock=time,
                 sleep=time.sleep,
             )

@@ -70,6 +70,28 @@ def test_reasoning_advances_without_text():
     assert not reader.advanced
 
 
+@pytest.mark.parametrize(
+    ("details", "cached_tokens"),
+    [
+        ({"cached_tokens": 1024}, 1024),
+        ({"cached_tokens": 0}, 0),
+        ({"cached_tokens": 2000}, 0),
+        ({"cached_tokens": -1}, 0),
+        ({"cached_tokens": True}, 0),
+        ({"cached_tokens": "1024"}, 0),
+        ({"cached_tokens": None}, 0),
+        ({}, 0),
+        (None, 0),
+        ([1024], 0),
+    ],
+)
+def test_cached_tokens_are_read_where_they_make_sense(details, cached_tokens):
+    usage = {"prompt_tokens": 1500, "completion_tokens": 4, "prompt_tokens_details": details}
+    reader = ResponseReader()
+    reader.feed(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n")
+    assert reader.usage == Usage(1500, 4, cached_tokens)
+
+
 def test_text_before_an_error_is_kept():
     text, reader = read(b"data: " + chunk("Hello") + b'\n\ndata: {"error": "overloaded"}\n\n')
     assert text == "Hello"
