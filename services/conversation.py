@@ -34,11 +34,12 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The message that a message replies to."""
+    """The message that a message replies to. `author_id` is 0 where it is not known."""
 
     message_id: int
     author_name: str
     text: str
+    author_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

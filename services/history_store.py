@@ -15,26 +15,29 @@ A record with the role and id of an earlier one replaces it in its place.
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import aiofiles
 
-from services.atomic_write import replace_file
+from services import history_lines
+from services.atomic_write import remove_unfinished, replace_file
 from services.background import BackgroundTasks
-from services.conversation import AnswerStatus, HistoryRecord, Quote
+from services.conversation import HistoryRecord
 
 log = logging.getLogger(__name__)
 
 _READ_BLOCK_BYTES = 64 * 1024
 _MAX_PENDING_LINES = 1000  # of one conversation, while the disk refuses writes
 _LAST_WRITES_S = 5.0
+_PURGE_DELAY_S = 1.0  # deletions come in rows
 
 _Key = tuple[str, int]
 
@@ -44,6 +47,7 @@ class _Conversation:
     records: OrderedDict[_Key, HistoryRecord]
     pending: list[bytes] = field(default_factory=list)  # lines that are not on disk yet
     forgotten: set[int] = field(default_factory=set)  # messages deleted since it was loaded
+    is_whole: bool = True  # nothing older stands in the file
     torn: bool = False  # the file may end in half a line
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -55,18 +59,30 @@ class HistoryStore:
         directory: made when missing.
         records_kept: newest records of a conversation that are loaded and kept in memory.
         max_conversations: conversations kept in memory; the least recently used leave first.
+        is_paused: whether nothing of a person is to be kept, by user id.
     """
 
+    holds = "What you said to me and what I answered, until you delete it or are forgotten."
+
     def __init__(
-        self, directory: Path, *, records_kept: int = 40, max_conversations: int = 256
+        self,
+        directory: Path,
+        *,
+        records_kept: int = 40,
+        max_conversations: int = 256,
+        is_paused: Callable[[int], bool] = lambda user_id: False,
     ) -> None:
         self._directory = directory
+        self._is_paused = is_paused
         self._records_kept = records_kept
         self._max_conversations = max_conversations
         self._loaded: OrderedDict[int, _Conversation] = OrderedDict()
         self._loading: dict[int, asyncio.Task[_Conversation]] = {}
         self._known: set[int] = set()
         self._writes = BackgroundTasks()
+        self._closing = asyncio.Event()
+        self._purging: dict[int, asyncio.Task[None]] = {}
+        self._deleted_at: dict[int, float] = {}  # when people were deleted, in Unix seconds
         self._disk_failing = False
 
     async def open(self) -> None:
@@ -79,10 +95,12 @@ class HistoryStore:
 
     def _list_conversations(self) -> set[int]:
         self._directory.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self._directory)
         return {int(p.stem) for p in self._directory.glob("*.jsonl") if p.stem.isdecimal()}
 
     async def aclose(self) -> None:
         """Write what is still pending."""
+        self._closing.set()
         for conversation_id, conversation in self._loaded.items():
             if conversation.pending:
                 self._start_write(conversation_id, conversation)
@@ -98,6 +116,23 @@ class HistoryStore:
         """The newest records, oldest first; from memory when the conversation is in use."""
         conversation = await self._load(conversation_id)
         return list(conversation.records.values())
+
+    async def since(
+        self, conversation_id: int, after_id: int, *, up_to: int | None = None, limit: int
+    ) -> list[HistoryRecord]:
+        """The records with an id above `after_id` and at most `up_to`, oldest first.
+
+        The newest `limit` of them where they are more. What memory does not hold is read from
+        the file, which takes as long as the file is large.
+        """
+        conversation = await self._load(conversation_id)
+        records: Iterable[HistoryRecord] = conversation.records.values()
+        if not conversation.is_whole and not any(record.id <= after_id for record in records):
+            async with conversation.lock:
+                path, pending = self._path(conversation_id), list(conversation.pending)
+                records = await asyncio.to_thread(_read_all, path, pending)
+        found = [r for r in records if r.id > after_id and (up_to is None or r.id <= up_to)]
+        return found[max(0, len(found) - limit) :]
 
     async def find(self, conversation_id: int, role: str, record_id: int) -> HistoryRecord | None:
         """A record among the newest ones, None when it is not there."""
@@ -118,23 +153,75 @@ class HistoryStore:
         conversation = await self._load(conversation_id)
         self._known.add(conversation_id)
         for record in records:
+            if self._is_unwanted(record):
+                conversation.forgotten.add(record.id)  # and so the answer to it
             if _subject(record) <= conversation.forgotten:
                 continue  # deleted while it was on its way here
+            record = self._without_unwanted_quote(record)
             if conversation.records.get(record.key) != record:
                 conversation.records[record.key] = record
-                conversation.pending.append(_line(_to_json(record)))
+                conversation.pending.append(history_lines.record_line(record))
         self._trim(conversation)
         return await self._write(conversation_id, conversation)
 
+    def _is_unwanted(self, record: HistoryRecord) -> bool:
+        """Whether the person wants nothing kept, or was deleted while this was on its way."""
+        if record.role != "user":
+            return False
+        deleted_at = self._deleted_at.get(record.author_id, float("-inf"))
+        return self._is_paused(record.author_id) or record.at <= deleted_at
+
+    def _without_unwanted_quote(self, record: HistoryRecord) -> HistoryRecord:
+        quote = record.quote
+        if quote is None or not (
+            self._is_paused(quote.author_id) or quote.author_id in self._deleted_at
+        ):
+            return record
+        return replace(record, quote=None)
+
     async def forget_messages(self, conversation_id: int, message_ids: Iterable[int]) -> None:
-        """Take people's messages, and the answers to nothing else, out of the conversation."""
+        """Take people's messages, and the answers to nothing else, out of the conversation.
+
+        They leave the file as well, a moment later.
+        """
         conversation = await self._load(conversation_id)
-        conversation.forgotten.update(message_ids)
+        gone = set(message_ids)
+        conversation.forgotten |= gone
+        is_known = False
         for key, record in list(conversation.records.items()):
             if _subject(record) <= conversation.forgotten:
                 del conversation.records[key]
-                conversation.pending.append(_line({"forget": key}))
-        await self._write(conversation_id, conversation)
+                is_known = True
+            elif record.quote is not None and record.quote.message_id in gone:
+                conversation.records[key] = replace(record, quote=None)
+                is_known = True
+        if is_known or not conversation.is_whole:
+            conversation.pending += map(history_lines.forget_line, sorted(gone))
+            await self._write(conversation_id, conversation)
+            self._purge(conversation_id, conversation)
+
+    def _purge(self, conversation_id: int, conversation: _Conversation) -> None:
+        """Write the file anew without what it says is forgotten, once for many deletions."""
+        if conversation_id in self._purging:
+            return
+        task = self._writes.start(
+            self._rewrite_purged(conversation_id, conversation), name="history-purge"
+        )
+        self._purging[conversation_id] = task
+        task.add_done_callback(lambda _: self._purging.pop(conversation_id, None))
+
+    async def _rewrite_purged(self, conversation_id: int, conversation: _Conversation) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), _PURGE_DELAY_S)
+        async with conversation.lock:
+            try:
+                await asyncio.to_thread(_rewrite_without_forgotten, self._path(conversation_id))
+                conversation.torn = False
+            except OSError as error:
+                log.warning(
+                    "deleted messages could not leave the file yet",
+                    extra={"conversation_id": conversation_id, "error": str(error)},
+                )
 
     async def reset(self, conversation_id: int, *, at: float) -> None:
         """Start afresh: what was said so far is no longer part of the conversation."""
@@ -142,13 +229,31 @@ class HistoryStore:
             return
         conversation = await self._load(conversation_id)
         conversation.records.clear()
-        conversation.pending.append(_line({"reset": at}))
+        conversation.is_whole = True
+        conversation.pending.append(history_lines.reset_line(at))
         await self._write(conversation_id, conversation)
+
+    async def export_user(self, user_id: int) -> Any:
+        """What the person said, and the answers, by conversation; not what it replied to."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for conversation_id in sorted(self._known):
+            conversation = await self._load(conversation_id)
+            async with conversation.lock:
+                path, pending = self._path(conversation_id), list(conversation.pending)
+                records = await asyncio.to_thread(_read_all, path, pending)
+            theirs = {record.id for record in records if record.author_id == user_id}
+            if theirs:
+                found[str(conversation_id)] = [
+                    history_lines.parsed(history_lines.record_line(replace(record, quote=None)))
+                    for record in records
+                    if record.author_id == user_id or theirs.intersection(record.answers)
+                ]
+        return found
 
     async def delete_user(self, user_id: int) -> int:
         """Remove everything one person said, and the answers to it, from every file.
 
-        What others quoted of it goes as well.
+        What others quoted of it goes as well, and answers to others that repeat it.
 
         Returns:
             How many records went.
@@ -156,20 +261,20 @@ class HistoryStore:
         Raises:
             OSError: the disk refused; some of it may still be there.
         """
+        self._deleted_at[user_id] = time.time()
         removed = 0
         for conversation_id in sorted(self._known):
             conversation = await self._load(conversation_id)
             async with conversation.lock:
                 path, lines = self._path(conversation_id), list(conversation.pending)
-                gone, kept = await asyncio.to_thread(_rewrite_without, path, user_id, lines)
+                records = conversation.records.values()
+                conversation.forgotten |= {r.id for r in records if r.author_id == user_id}
+                gone = await asyncio.to_thread(_rewrite_without_user, path, user_id, lines)
+                if not gone and not conversation.torn:
+                    continue
                 conversation.torn = False
-                conversation.pending[: len(lines)] = kept
-                newest: list[bytes] = []
-                if await asyncio.to_thread(path.exists):
-                    newest, _ = await asyncio.to_thread(_read_newest, path, self._records_kept)
-                conversation.records.clear()
-                _apply(conversation.records, [*newest, *conversation.pending])
-                self._trim(conversation)
+                del conversation.pending[: len(lines)]
+                await self._read_into(conversation_id, conversation)
                 removed += gone
         return removed
 
@@ -231,29 +336,40 @@ class HistoryStore:
         conversation = _Conversation(OrderedDict())
         if conversation_id in self._known:
             try:
-                lines, conversation.torn = await asyncio.to_thread(
-                    _read_newest, self._path(conversation_id), self._records_kept
-                )
-                _apply(conversation.records, lines)
+                await self._read_into(conversation_id, conversation)
             except OSError as error:
                 log.error(
                     "history cannot be read, starting empty",
                     extra={"conversation_id": conversation_id, "error": str(error)},
                 )
                 conversation.torn = True
-        self._trim(conversation)
         self._evict()
         self._loaded[conversation_id] = conversation
         return conversation
 
+    async def _read_into(self, conversation_id: int, conversation: _Conversation) -> None:
+        """Fill the memory with the newest records of the file and what waits for it."""
+        path = self._path(conversation_id)
+        lines: list[bytes] = []
+        if await asyncio.to_thread(path.exists):
+            lines, conversation.is_whole, conversation.torn = await asyncio.to_thread(
+                _read_newest, path, self._records_kept
+            )
+        conversation.records.clear()
+        _apply(conversation.records, [*lines, *conversation.pending])
+        self._trim(conversation)
+
     def _trim(self, conversation: _Conversation) -> None:
         while len(conversation.records) > self._records_kept:
             conversation.records.popitem(last=False)
+            conversation.is_whole = False
 
     def _evict(self) -> None:
         """Make room for one more."""
         idle = [
-            c for c, conv in self._loaded.items() if not conv.pending and not conv.lock.locked()
+            c
+            for c, conv in self._loaded.items()
+            if not conv.pending and not conv.lock.locked() and c not in self._purging
         ]
         for conversation_id in idle[: max(0, len(self._loaded) + 1 - self._max_conversations)]:
             del self._loaded[conversation_id]
@@ -267,79 +383,39 @@ def _subject(record: HistoryRecord) -> set[int]:
     return set(record.answers) if record.answers else {record.id}
 
 
-def _line(value: dict[str, Any]) -> bytes:
-    return (
-        json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        + b"\n"
-    )
-
-
-def _to_json(record: HistoryRecord) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "id": record.id,
-        "role": record.role,
-        "at": round(record.at, 3),
-        "text": record.text,
-    }
-    if record.role == "user":
-        data["author_id"] = record.author_id
-        data["author_name"] = record.author_name
-        if record.quote is not None:
-            quote = record.quote
-            data["quote"] = [quote.message_id, quote.author_name, quote.text]
-    else:
-        data["answers"] = list(record.answers)
-        data["message_ids"] = list(record.message_ids)
-        if record.status is not AnswerStatus.COMPLETE:
-            data["status"] = record.status.value
-    return data
-
-
-def _from_json(data: dict[str, Any]) -> HistoryRecord:
-    quote = data.get("quote")
-    return HistoryRecord(
-        id=int(data["id"]),
-        role=str(data["role"]),
-        at=float(data["at"]),
-        text=str(data["text"]),
-        author_id=int(data.get("author_id", 0)),
-        author_name=str(data.get("author_name", "")),
-        quote=Quote(int(quote[0]), str(quote[1]), str(quote[2])) if quote else None,
-        answers=tuple(int(i) for i in data.get("answers", ())),
-        message_ids=tuple(int(i) for i in data.get("message_ids", ())),
-        status=AnswerStatus(data.get("status", "complete")),
-    )
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    data = json.loads(line)
-    if not isinstance(data, dict):
-        raise TypeError("a line holds one JSON object")
-    return data
-
-
 def _apply(records: OrderedDict[_Key, HistoryRecord], lines: Sequence[bytes]) -> None:
     """Replay lines, oldest first. A damaged line is passed over and counted in the log."""
     damaged = 0
+    forgotten: set[int] = set()
     for line in lines:
         try:
-            data = _object(line)
+            data = history_lines.parsed(line)
             if "reset" in data:
                 records.clear()
             elif "forget" in data:
-                role, message_id = data["forget"]
-                records.pop((role, int(message_id)), None)
+                forgotten.add(int(data["forget"][1]))
             else:
-                record = _from_json(data)
+                record = history_lines.record_of(data)
                 records[record.key] = record
-        except (ValueError, KeyError, TypeError, IndexError):
+        except history_lines.DAMAGE:
             damaged += 1
+    if forgotten:
+        for record in [r for r in records.values() if _subject(r) <= forgotten]:
+            del records[record.key]
     if damaged:
         log.warning("damaged history lines passed over", extra={"lines": damaged})
 
 
-def _read_newest(path: Path, count: int) -> tuple[list[bytes], bool]:
-    """The last `count` whole lines, oldest first, and whether half a line follows them.
+def _read_all(path: Path, pending: Sequence[bytes]) -> list[HistoryRecord]:
+    """Every record of a file and of the lines that wait for it."""
+    records: OrderedDict[_Key, HistoryRecord] = OrderedDict()
+    lines, _ = _whole_lines(path)
+    _apply(records, [*lines, *pending])
+    return list(records.values())
+
+
+def _read_newest(path: Path, count: int) -> tuple[list[bytes], bool, bool]:
+    """The last whole lines, oldest first, whether they are all, whether half a line follows them.
 
     Reads from the end, so that the cost does not grow with the file. A few lines more are
     read than asked for, as some replace or remove earlier ones.
@@ -356,7 +432,7 @@ def _read_newest(path: Path, count: int) -> tuple[list[bytes], bool]:
     lines = whole.split(b"\n") if newline else []
     if position > 0:
         lines = lines[1:]  # its beginning was not read
-    return lines, bool(tail)
+    return lines, position == 0, bool(tail)
 
 
 def _cut_torn_tail(path: Path) -> None:
@@ -377,51 +453,37 @@ def _cut_torn_tail(path: Path) -> None:
             file.truncate(position)
 
 
-def _rewrite_without(path: Path, user_id: int, pending: Sequence[bytes]) -> tuple[int, list[bytes]]:
-    """Write a file and the lines that wait for it anew without one person.
+def _rewrite_without_user(path: Path, user_id: int, pending: Sequence[bytes]) -> int:
+    """Write a file, with the lines that wait for it, anew without one person.
 
     Returns:
-        How many records went, and what is left of the pending lines.
+        How many records went.
 
     Raises:
         OSError: the disk refused; the old file is still whole.
     """
+    written, is_torn = _whole_lines(path)
+    lines = [*written, *pending]
+    if not is_torn and not any(b"%d" % user_id in line for line in lines):
+        return 0
+    kept, removed = history_lines.without_user(user_id, lines)
+    if is_torn or kept != written:
+        replace_file(path, b"".join(kept))
+    return removed
+
+
+def _rewrite_without_forgotten(path: Path) -> None:
+    """Write a file anew without the messages that were deleted.
+
+    Raises:
+        OSError: the disk refused; the old file is still whole.
+    """
+    lines, _ = _whole_lines(path)
+    replace_file(path, b"".join(history_lines.without_forgotten(lines)))
+
+
+def _whole_lines(path: Path) -> tuple[list[bytes], bool]:
+    """All whole lines of a file, and whether half a line follows them."""
     content = path.read_bytes() if path.exists() else b""
     whole, _, tail = content.rpartition(b"\n")
-    written = [line + b"\n" for line in whole.split(b"\n")] if whole else []
-    lines = _without(user_id, [*written, *pending])
-    kept = [line for line in lines[: len(written)] if line]
-    if tail or kept != written:
-        replace_file(path, b"".join(kept))
-    return lines.count(b""), [line for line in lines[len(written) :] if line]
-
-
-def _without(user_id: int, lines: Sequence[bytes]) -> list[bytes]:
-    """The lines, those with one person's words replaced by b"", and quotes of them taken out."""
-    records = [_parsed(line) for line in lines]
-    theirs = [record for record in records if record.get("author_id") == user_id]
-    gone = {record["id"] for record in theirs}
-    names = {record["author_name"] for record in theirs}
-
-    def rewritten(line: bytes, record: dict[str, Any]) -> bytes:
-        if not record or record.get("author_id") == user_id:
-            return b""
-        if record.get("role") == "assistant" and gone.intersection(record["answers"]):
-            return b""
-        quote = record.get("quote")
-        if quote and (quote[0] in gone or quote[1] in names):
-            return _line({key: record[key] for key in record if key != "quote"})
-        return line
-
-    return [rewritten(line, record) for line, record in zip(lines, records, strict=True)]
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    """A line's object; an empty one when it is damaged."""
-    try:
-        data = _object(line)
-        if "role" in data:
-            _from_json(data)
-    except (ValueError, KeyError, TypeError, IndexError):
-        return {}
-    return data
+    return [line + b"\n" for line in whole.split(b"\n")] if whole else [], bool(tail)

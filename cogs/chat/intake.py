@@ -97,7 +97,7 @@ def quote_of(message: discord.Message, bot_user: discord.ClientUser) -> Quote | 
     text = readable_text(original, bot_user)
     for attachment in original.attachments:
         text = f"{text}\n[Attached file {attachment.filename}]".strip()
-    return Quote(original.id, author, text)
+    return Quote(original.id, author, text, author_id=original.author.id)
 
 
 async def incoming(

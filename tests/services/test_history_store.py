@@ -318,7 +318,7 @@ async def test_the_bot_knows_where_it_took_part(opened):
 
 async def test_files_of_others_in_the_directory_are_left_alone(opened, path):
     path.parent.mkdir()
-    for name in ("notes.jsonl", "5.txt", "-5.jsonl", "5.jsonl.new"):
+    for name in ("notes.jsonl", "5.txt", "-5.jsonl"):
         (path.parent / name).write_text("not ours")
     store = await opened()
     assert not store.knows(5)
