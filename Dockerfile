@@ -15,7 +15,7 @@ RUN if [ "$FULL" = 1 ]; then \
         pip install -r requirements-light.txt; \
     fi
 
-RUN useradd --create-home --uid 1000 bot && mkdir data temp && chown bot:bot data temp
+RUN useradd --create-home --uid 1000 bot && mkdir -p data temp && chown bot:bot data temp
 COPY . .
 
 USER bot

@@ -62,7 +62,8 @@ def _sentence(error: Exception, command: str) -> str | None:
         case commands.UserInputError() | app_commands.TransformerError():
             return "I did not understand that. Try /help."
         case BotError():
-            log.error("command failed", extra={"command": command, "detail": str(error)})
+            level = logging.INFO if error.is_mistake else logging.ERROR
+            log.log(level, "command failed", extra={"command": command, "detail": str(error)})
             return error.sentence
         case discord.Forbidden():
             log.warning("command lacks a permission", extra={"command": command})

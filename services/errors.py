@@ -21,6 +21,7 @@ class BotError(Exception):
 
     sentence: str = "Something went wrong on my side. Please try again."
     retryable: bool = False
+    is_mistake: bool = False  # of the person's: nothing for the operator to do
 
     def __init__(self, detail: str = "", *, sentence: str | None = None) -> None:
         super().__init__(detail or self.sentence)
