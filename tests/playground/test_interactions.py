@@ -1,6 +1,7 @@
 """Slash commands, completion and buttons against real discord.py."""
 
 import asyncio
+import io
 
 import discord
 import pytest
@@ -35,6 +36,13 @@ class Panel(discord.ui.View):
         raise AssertionError("a disabled button was clicked")
 
 
+class Choice(discord.ui.View):
+    @discord.ui.button(label="Yes")
+    async def yes(self, interaction: discord.Interaction, _):
+        await interaction.response.edit_message(content="working", view=None)
+        await interaction.edit_original_response(content="done")
+
+
 class CommandClient(Client):
     """A bot with a command of each kind."""
 
@@ -55,6 +63,17 @@ class CommandClient(Client):
         async def follow(interaction: discord.Interaction):
             await interaction.response.defer(thinking=True)
             await interaction.followup.send("followed")
+
+        @tree.command(description="A file, for one person")
+        async def paper(interaction: discord.Interaction):
+            await interaction.response.defer(thinking=True, ephemeral=True)
+            await interaction.followup.send(
+                "yours", file=discord.File(io.BytesIO(b"inside"), "paper.txt"), ephemeral=True
+            )
+
+        @tree.command(description="Buttons, for one person")
+        async def choose(interaction: discord.Interaction):
+            await interaction.response.send_message("sure?", view=Choice(), ephemeral=True)
 
         @tree.command(description="Never answer")
         async def silent(interaction: discord.Interaction):
@@ -204,6 +223,35 @@ async def test_ephemeral_answer_is_for_one_person_and_not_in_the_history(pg: Pla
     assert (await api("GET", f"{path}/{answer['id']}"))[0] == 404
     _, messages, _ = await api("GET", path)
     assert answer["id"] not in [message["id"] for message in messages]
+
+
+async def test_ephemeral_answer_may_bring_a_file(pg: Playground, bot, session):
+    alice = pg.human("Alice")
+    await alice.slash("chat", "paper")
+    answer = await pg.next_bot_message("chat", matching=lambda m: m["content"] == "yours")
+    assert answer["ephemeral_for"] == alice.id
+    (file,) = answer["attachments"]
+    assert file["filename"] == "paper.txt"
+    async with session.get(file["url"]) as response:
+        assert await response.read() == b"inside"
+
+
+async def test_buttons_of_an_ephemeral_answer_are_its_readers_alone(pg: Playground, bot):
+    alice = pg.human("Alice")
+    await alice.slash("chat", "choose")
+    question = await pg.next_bot_message("chat", matching=lambda m: bool(m["components"]))
+    (button,) = question["components"][0]["components"]
+    with pytest.raises(Refusal):
+        await pg.human("Bob").click(question, button["custom_id"])
+    with pg.watch() as events:
+        await alice.click(question, button["custom_id"])
+        async with asyncio.timeout(TIMEOUT_S):
+            updates = [await anext(events) for _ in range(3)]
+    told = [e.data for e in updates if e.name == "MESSAGE_UPDATE"]
+    assert [message["content"] for message in told] == ["working", "done"]
+    assert {message["id"] for message in told} == {question["id"]}
+    assert {message["ephemeral_for"] for message in told} == {alice.id}
+    assert told[-1]["components"] == []
 
 
 async def test_unanswered_command_tells_the_person(pg: Playground, bot):

@@ -41,6 +41,19 @@ COMMANDS: list[dict[str, Any]] = [
         "options": [{"name": "name", "description": "Its name", "type": 3, "autocomplete": True}],
     },
     {"name": "reset", "description": "Forget this conversation"},
+    {
+        "name": "papers",
+        "description": "What there is of you",
+        "options": [
+            {"name": "export", "description": "As a file", "type": 1},
+            {
+                "name": "pause",
+                "description": "Keep nothing",
+                "type": 1,
+                "options": [{"name": "on", "description": "Yes", "type": 5, "required": True}],
+            },
+        ],
+    },
 ]
 
 
@@ -79,9 +92,9 @@ class ScriptedBot:
             if data.get("t") == "INTERACTION_CREATE":
                 self.interactions.put_nowait(data["d"])
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, *, form: Any = None) -> Any:
         url = f"{self._playground.api_url}{path}"
-        async with self._http.request(method, url, json=body) as response:
+        async with self._http.request(method, url, json=body, data=form) as response:
             assert response.status < 300, await response.text()
             return await response.json() if response.status != 204 else None
 
@@ -335,6 +348,53 @@ async def test_slash_command_is_completed_and_its_ephemeral_answer_is_for_one_pe
     await page.click("input[name=person][value='1100000000000000101']")
     await page.click("[data-action=dismiss]")
     await page.wait_for("document.querySelectorAll('.row').length === 0")
+
+
+async def test_subcommands_are_offered_and_their_options_are_sent(
+    page: Page, bot: ScriptedBot
+) -> None:
+    await bot.register(COMMANDS)
+    await page.type(INPUT, "/pap")
+    await shows(page, "/papers export", ".completion")
+    await shows(page, "/papers pause", ".completion")
+    await page.press("ArrowDown")
+    await page.press("Tab")
+    assert await page.evaluate(f"document.querySelector('{INPUT}').value") == "/papers pause on:"
+    await page.type(INPUT, "true")
+    await page.press("Escape")
+    await page.press("Enter")
+    interaction = await bot.next_interaction()
+    assert interaction["data"]["name"] == "papers"
+    (subcommand,) = interaction["data"]["options"]
+    assert subcommand["name"] == "pause"
+    assert subcommand["options"] == [{"name": "on", "type": 5, "value": True}]
+    await bot.respond(interaction, 4, {"content": "paused", "flags": 64})
+    await shows(page, "paused")
+
+
+async def test_ephemeral_answer_shows_its_file_and_its_buttons(
+    page: Page, bot: ScriptedBot
+) -> None:
+    await bot.register(COMMANDS)
+    await say(page, "/papers export")
+    interaction = await bot.next_interaction()
+    await bot.respond(interaction, 5, {"flags": 64})
+    form = aiohttp.FormData()
+    button = {"type": 2, "style": 4, "label": "Forget me", "custom_id": "forget"}
+    body = {"content": "yours", "components": [{"type": 1, "components": [button]}]}
+    form.add_field("payload_json", json.dumps(body))
+    form.add_field("files[0]", b"{}", filename="my-data.json")
+    me = interaction["application_id"]
+    await bot.call("POST", f"/webhooks/{me}/{interaction['token']}", form=form)
+    await shows(page, "my-data.json", ".ephemeral .file-card")
+    path = await page.evaluate("document.querySelector('.file-card a').getAttribute('href')")
+    assert await page.evaluate(f"fetch({json.dumps(path)}).then((file) => file.text())") == "{}"
+    await page.click(".ephemeral .button-danger")
+    pressed = await bot.next_interaction()
+    assert pressed["data"]["custom_id"] == "forget"
+    await bot.respond(pressed, 7, {"content": "gone", "components": []})
+    await shows(page, "gone", ".ephemeral .content")
+    await page.wait_for("!document.querySelector('.ephemeral .button')")
 
 
 async def test_missing_option_is_asked_for_and_unknown_command_is_told(
