@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import discord
@@ -30,21 +31,36 @@ from discord.ext import commands
 
 from cogs.admin import Admin
 from cogs.chat import AccessRules, Chat, ChatSettings, Replies, ReplySettings
+from cogs.context import ContextCommands
 from cogs.errors import Errors
 from cogs.help import Help
+from cogs.persona import PersonaCommands
+from cogs.privacy import Privacy
+from cogs.profile import ProfileCommands
+from cogs.usage import Usage
 from config import Config
 from services.atomic_write import replace_file
 from services.background import BackgroundTasks
 from services.container import Services
+from services.context import Context
+from services.conversation_summarizer import ConversationSummarizer
 from services.history_store import HistoryStore
-from services.llm import LLMClient, ModelEndpoint
+from services.llm import OPENAI_BASE_URL, LLMClient, ModelEndpoint
 from services.logging_setup import setup_logging
 from services.metrics import Metrics
+from services.personas import Persona, Personas
+from services.prices import PriceTable
+from services.profile_learner import ProfileLearner
+from services.profile_store import ProfileStore
 from services.query_optimizer import QueryOptimizer
 from services.responder import Responder
 from services.rest_pacing import RestPacer
+from services.tokens import TokenCounter
+from services.usage import Quotas, UsageStore
 
 log = logging.getLogger("bot")
+
+ROOT = Path(__file__).parent
 
 SHUTDOWN_GRACE_S = 10.0  # for answers that are being made when the process is asked to end
 LOGIN_RETRY_MAX_S = 60.0
@@ -91,6 +107,7 @@ class ChatBot(commands.Bot):
         data_dir: Path,
         auto_reply_channel_ids: frozenset[int],
         access: AccessRules,
+        model_hosts: Sequence[str],
     ) -> None:
         super().__init__(
             command_prefix=config.COMMAND_PREFIX,
@@ -111,13 +128,16 @@ class ChatBot(commands.Bot):
         self.data_dir = data_dir
         self._auto_reply_channel_ids = auto_reply_channel_ids
         self._access = access
+        self._model_hosts = model_hosts
         self._tasks = BackgroundTasks()
 
     async def setup_hook(self) -> None:
         config, services = self.config, self.services
         self.owner_ids = set(config.OWNER_IDS) or _application_owners(self.application)
+        services.quotas.exempt_user_ids = frozenset(self.owner_ids)
         replies = Replies(
             responder=services.responder,
+            quotas=services.quotas,
             pacer=services.pacer,
             metrics=services.metrics,
             settings=ReplySettings(
@@ -136,10 +156,28 @@ class ChatBot(commands.Bot):
         )
         await self.add_cog(Errors(self))
         chat = Chat(
-            self, settings=settings, replies=replies, history=services.history, llm=services.llm
+            self,
+            settings=settings,
+            replies=replies,
+            history=services.history,
+            context=services.context,
+            llm=services.llm,
         )
         await self.add_cog(chat)
-        await self.add_cog(Admin(self, llm=services.llm))
+        await self.add_cog(Admin(self, llm=services.llm, counter=services.counter))
+        await self.add_cog(ContextCommands(self, context=services.context))
+        await self.add_cog(PersonaCommands(self, personas=services.personas))
+        await self.add_cog(
+            ProfileCommands(
+                self, profiles=services.profiles, is_paused=services.personal_data.is_paused
+            )
+        )
+        await self.add_cog(
+            Privacy(self, personal_data=services.personal_data, model_hosts=self._model_hosts)
+        )
+        await self.add_cog(
+            Usage(self, usage=services.usage, quotas=services.quotas, prices=services.prices)
+        )
         await self.add_cog(Help(self))
         self._tasks.start(self._sync_commands(), name="sync-commands")
 
@@ -252,7 +290,7 @@ class Playground:
         """
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "playground", "--port", str(port)),
-            cwd=Path(__file__).parent,
+            cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the bot's, which ends the playground last
@@ -336,28 +374,99 @@ def _endpoints(config: Config) -> list[ModelEndpoint]:
     return [primary, *fallbacks]
 
 
-def _services(config: Config, endpoints: Sequence[ModelEndpoint], history_dir: Path) -> Services:
+def _shipped(config: Config, name: str) -> Path:
+    """A file of the operator's in DATA_DIR, or the one that comes with the bot."""
+    path = config.DATA_DIR / name
+    return path if path.exists() else ROOT / "data" / name
+
+
+def _model_hosts(endpoints: Sequence[ModelEndpoint]) -> list[str]:
+    return [urlsplit(e.base_url or OPENAI_BASE_URL).hostname or "?" for e in endpoints]
+
+
+def build_services(
+    config: Config, endpoints: Sequence[ModelEndpoint], data_dir: Path, history_dir: Path
+) -> Services:
+
+    def is_paused(user_id: int) -> bool:
+        return services.personal_data.is_paused(user_id)
+
     metrics = Metrics()
-    history = HistoryStore(history_dir, records_kept=max(40, 2 * config.MAX_HISTORY_MESSAGES))
+    usage = UsageStore(data_dir / "usage")
+    history = HistoryStore(
+        history_dir,
+        records_kept=max(40, 4 * config.MAX_HISTORY_MESSAGES),
+        is_paused=is_paused,
+    )
     llm = LLMClient(
         endpoints=endpoints,
         timeout_s=config.LLM_TIMEOUT_SECONDS,
         max_response_tokens=config.LLM_MAX_RESPONSE_TOKENS,
         temperature=config.LLM_TEMPERATURE,
         metrics=metrics,
+        fast_model=config.LLM_FAST_MODEL,
+        summary_model=config.LLM_SUMMARY_MODEL,
+        on_written=usage.record_written,
     )
-    query_optimizer = QueryOptimizer(
-        persona=config.SYSTEM_PROMPT,
+    counter = TokenCounter(endpoints[0].model)
+    summarizer = ConversationSummarizer(
+        data_dir / "summaries",
+        history=history,
+        llm=llm,
+        count=counter.count,
         max_history_messages=config.MAX_HISTORY_MESSAGES,
         max_context_tokens=config.MAX_CONTEXT_TOKENS,
     )
-    return Services(
+    profiles = ProfileStore(data_dir / "profiles", across_servers=config.PROFILES_ACROSS_SERVERS)
+    learner = ProfileLearner(profiles=profiles, llm=llm, enabled=config.PROFILE_LEARNING_ENABLED)
+    personas = Personas(
+        directory=_shipped(config, "personas"),
+        choices_file=data_dir / "persona_choices.json",
+        default=Persona("default", config.SYSTEM_PROMPT),
+    )
+    context = Context(
+        history=history,
+        summarizer=summarizer,
+        profiles=profiles,
+        personas=personas,
+        query_optimizer=QueryOptimizer(
+            count=counter.count,
+            max_history_messages=config.MAX_HISTORY_MESSAGES,
+            max_context_tokens=config.MAX_CONTEXT_TOKENS,
+        ),
+    )
+    services = Services(
         metrics=metrics,
         pacer=RestPacer(),
+        counter=counter,
         history=history,
         llm=llm,
-        responder=Responder(llm=llm, history=history, query_optimizer=query_optimizer),
+        summarizer=summarizer,
+        profiles=profiles,
+        learner=learner,
+        personas=personas,
+        usage=usage,
+        quotas=Quotas(
+            usage=usage,
+            requests_per_minute=config.USER_REQUESTS_PER_MINUTE,
+            user_daily_tokens=config.USER_DAILY_TOKEN_LIMIT,
+            guild_daily_tokens=config.GUILD_DAILY_TOKEN_LIMIT,
+        ),
+        prices=PriceTable.load(_shipped(config, "prices.json")),
+        context=context,
+        responder=Responder(
+            llm=llm,
+            history=history,
+            context=context,
+            counter=counter,
+            learner=learner,
+            usage=usage,
+            routes=bool(config.LLM_FAST_MODEL),
+            is_paused=is_paused,
+        ),
+        wishes_file=data_dir / "privacy.json",
     )
+    return services
 
 
 class StopSignal:
@@ -478,13 +587,16 @@ async def run(config: Config, *, playground_port: int | None, started_at: float)
             discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway_url)
 
         await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-        services = await opened.enter_async_context(_services(config, endpoints, history_dir))
+        services = await opened.enter_async_context(
+            build_services(config, endpoints, data_dir, history_dir)
+        )
         bot = ChatBot(
             config=config,
             services=services,
             data_dir=data_dir,
             auto_reply_channel_ids=auto_reply_channel_ids,
             access=access,
+            model_hosts=_model_hosts(endpoints),
         )
         if playground is not None:
             page_url = playground.page_url

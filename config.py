@@ -400,7 +400,7 @@ class Config:
         "false", "Use in one server what a person said about themselves in another one."
     )
     USER_REQUESTS_PER_MINUTE = Whole(
-        "10",
+        "20",
         "Answers a person gets in a minute; 0: no limit.",
         unit="answers",
         at_least=0,

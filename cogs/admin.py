@@ -7,6 +7,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from services.llm import LLMClient, LLMError
+from services.tokens import TokenCounter
 
 _CHOICES_SHOWN = 25  # Discord's limit
 
@@ -14,9 +15,10 @@ _CHOICES_SHOWN = 25  # Discord's limit
 class Admin(commands.Cog):
     """What owners can change while the bot runs."""
 
-    def __init__(self, bot: commands.Bot, *, llm: LLMClient) -> None:
+    def __init__(self, bot: commands.Bot, *, llm: LLMClient, counter: TokenCounter) -> None:
         self.bot = bot
         self._llm = llm
+        self._counter = counter
 
     async def cog_check(self, ctx: commands.Context[commands.Bot]) -> bool:  # type: ignore[override]
         if not await self.bot.is_owner(ctx.author):
@@ -40,6 +42,7 @@ class Admin(commands.Cog):
             await context.send(f"The server does not list a model `{name}`.", ephemeral=True)
             return
         self._llm.set_model(name)
+        self._counter.use_model(name)
         await context.send(
             f"I use `{name}` from now on, until I am restarted; `LLM_MODEL` in `.env` keeps it.",
             ephemeral=True,

@@ -11,19 +11,19 @@ anything is shown, so what was answered is never missing from the history.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from services.background import BackgroundTasks
+from services.context import Context, Prepared
 from services.conversation import AnswerStatus, HistoryRecord, Turn
 from services.history_store import HistoryStore
-from services.llm import Completion, Finish, LLMClient, LLMError
-from services.query_optimizer import QueryOptimizer, record_of
+from services.llm import Completion, Finish, LLMClient, LLMError, RoutingDecision, route
+from services.profile_learner import ProfileLearner
+from services.query_optimizer import record_of
+from services.tokens import TokenCounter
+from services.usage import UsageStore
 
-log = logging.getLogger(__name__)
-
-_HISTORY_TIMEOUT_S = 1.0  # a hanging disk costs the memory of the conversation, not the answer
 _BEHIND_REQUEST_S = 0.01  # the request to the model goes first
 
 
@@ -36,15 +36,20 @@ class Answer(AsyncIterator[str]):
 
     def __init__(self, turn: Turn, responder: Responder) -> None:
         self.turn = turn
+        self.text = ""  # what came so far
         self._responder = responder
-        self.heard: list[str] = []  # what people said in this conversation, the turn included
+        self._prepared: Prepared | None = None
+        self._routing: RoutingDecision | None = None
         self._completion: Completion | None = None
         self._recorded: asyncio.Task[bool] | None = None
+        self._is_settled = False
 
     async def __anext__(self) -> str:
         if self._completion is None:
             self._completion = await self._responder.begin(self)
-        return await anext(self._completion)
+        piece = await anext(self._completion)
+        self.text += piece
+        return piece
 
     async def question_recorded(self, *, timeout_s: float) -> None:
         """Wait until the question is on disk; a disk that hangs holds nothing up for longer."""
@@ -52,9 +57,22 @@ class Answer(AsyncIterator[str]):
             await asyncio.wait([self._recorded], timeout=timeout_s)
 
     async def aclose(self) -> None:
-        """Stop the model's work at once."""
+        """Stop the model's work at once; what it was good for is counted and learned from."""
         if self._completion is not None:
             await self._completion.aclose()
+            if not self._is_settled:
+                self._is_settled = True
+                self._responder.settle(self)
+
+    @property
+    def heard(self) -> list[str]:
+        """What people said in this conversation, the turn included."""
+        return self._prepared.heard if self._prepared else []
+
+    @property
+    def unread(self) -> str:
+        """A sentence on what of the question the model did not see, "" when it saw all of it."""
+        return self._prepared.prompt.unread if self._prepared else ""
 
     @property
     def finish(self) -> Finish | None:
@@ -75,27 +93,51 @@ class Answer(AsyncIterator[str]):
             "conversation_id": self.turn.conversation_id,
             "messages": len(self.turn.messages),
         }
+        if self._routing is not None:
+            fields |= {"route": self._routing.route.value, "route_reason": self._routing.reason}
         if (done := self._completion) is not None:
             fields |= {"model": done.model, "requests": done.requests}
             if done.finish is not None:
                 fields["finish"] = done.finish.value
             if done.ttft_s is not None:
                 fields["llm_ttft_s"] = round(done.ttft_s, 3)
+            if done.escalated:
+                fields["escalated"] = True
             if done.usage is not None:
                 fields["prompt_tokens"] = done.usage.prompt_tokens
+                fields["cached_tokens"] = done.usage.cached_tokens
                 fields["completion_tokens"] = done.usage.completion_tokens
         return fields
 
 
 class Responder:
-    """Turn → Answer. Knows the model and the history, not where the answer is shown."""
+    """Turn → Answer. Knows the model and the memory, not where the answer is shown.
+
+    Args:
+        routes: whether there is a fast model to route to.
+        is_paused: whether nothing of a person is to be kept, by user id.
+    """
 
     def __init__(
-        self, *, llm: LLMClient, history: HistoryStore, query_optimizer: QueryOptimizer
+        self,
+        *,
+        llm: LLMClient,
+        history: HistoryStore,
+        context: Context,
+        counter: TokenCounter,
+        learner: ProfileLearner,
+        usage: UsageStore,
+        routes: bool,
+        is_paused: Callable[[int], bool] = lambda user_id: False,
     ) -> None:
         self._llm = llm
         self._history = history
-        self._query_optimizer = query_optimizer
+        self._context = context
+        self._counter = counter
+        self._learner = learner
+        self._usage = usage
+        self._routes = routes
+        self._is_paused = is_paused
         self._tasks = BackgroundTasks()
 
     async def aclose(self) -> None:
@@ -108,24 +150,54 @@ class Responder:
     async def begin(self, answer: Answer) -> Completion:
         """Build the prompt and start to record the question; the request leaves on first read."""
         turn = answer.turn
-        records = await self._recent(turn.conversation_id)
-        messages = self._query_optimizer.build(turn, records)
-        answer.heard = [record.text for record in records if record.role == "user"]
-        for message in turn.messages:
-            answer.heard += [message.text, message.quote.text if message.quote else ""]
+        answer._prepared = prepared = await self._context.prepare(turn)
         answer._recorded = self._tasks.start(self._record_question(turn), name="record-question")
-        return self._llm.stream(messages, partial_answer=turn.partial_answer)
-
-    async def _recent(self, conversation_id: int) -> list[HistoryRecord]:
-        try:
-            async with asyncio.timeout(_HISTORY_TIMEOUT_S):
-                return await self._history.recent(conversation_id)
-        except TimeoutError:
-            log.error(
-                "history does not answer, going without",
-                extra={"conversation_id": conversation_id},
+        if not self._routes:
+            return self._llm.stream(
+                prepared.prompt.messages,
+                partial_answer=turn.partial_answer,
+                temperature=prepared.persona.temperature,
             )
-            return []
+        attachments = [a for message in turn.messages for a in message.attachments]
+        answer._routing = route(
+            "\n".join(message.text for message in turn.messages),
+            has_images=any(a.image_url for a in attachments),
+            has_files=any(a.text for a in attachments),
+        )
+        return self._llm.stream(
+            prepared.prompt.messages,
+            partial_answer=turn.partial_answer,
+            temperature=prepared.persona.temperature,
+            route=answer._routing.route,
+        )
+
+    def settle(self, answer: Answer) -> None:
+        """An answer has ended, one way or another: count it, learn from it, sum up."""
+        turn, done, prepared = answer.turn, answer._completion, answer._prepared
+        if done is None or prepared is None or not done.requests:
+            return
+        prompt_tokens, cached_tokens = prepared.prompt.tokens, 0
+        completion_tokens = self._counter.count(answer.text)
+        if done.usage is not None:
+            is_of_main_model = done.requests == 1 and done.model == self._llm.label
+            if is_of_main_model and not turn.partial_answer:
+                self._counter.correct(counted=prompt_tokens, reported=done.usage.prompt_tokens)
+            prompt_tokens, cached_tokens = done.usage.prompt_tokens, done.usage.cached_tokens
+            completion_tokens = done.usage.completion_tokens
+        self._usage.record(
+            user_id=turn.author_id,
+            guild_id=turn.guild_id,
+            model=done.model,
+            prompt_tokens=prompt_tokens,
+            cached_tokens=cached_tokens,
+            completion_tokens=completion_tokens,
+        )
+        if not answer.text:
+            return
+        self._context.answered(turn.conversation_id)
+        if not self._is_paused(turn.author_id):
+            for message in turn.messages:
+                self._learner.heard(message, guild_id=turn.guild_id)
 
     async def _record_question(self, turn: Turn) -> bool:
         await asyncio.sleep(_BEHIND_REQUEST_S)

@@ -240,6 +240,7 @@ class Stage:
             "LLM_MODEL": "scripted",
             "AUTO_REPLY_CHANNEL_IDS": str(self.playground.world.channel("chat").id),
             "NATURAL_TYPING_DELAY_ENABLED": "false",
+            "USER_REQUESTS_PER_MINUTE": "0",
             **self._settings,
         }
 

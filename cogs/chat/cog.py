@@ -24,6 +24,7 @@ from cogs.chat.replies import Replies, Reply
 from cogs.chat.reply_controls import Action, ReplyButton, controls
 from cogs.chat.surfaces import ChannelSurface, InteractionSurface
 from services.background import BackgroundTasks
+from services.context import Context
 from services.conversation import HistoryRecord, IncomingMessage
 from services.history_store import HistoryStore
 from services.llm import LLMClient
@@ -71,12 +72,14 @@ class Chat(commands.Cog):
         settings: ChatSettings,
         replies: Replies,
         history: HistoryStore,
+        context: Context,
         llm: LLMClient,
     ) -> None:
         self.bot = bot
         self._settings = settings
         self._replies = replies
         self._history = history
+        self._context = context
         self._llm = llm
         self._batcher = MessageBatcher(window_s=settings.batch_window_s, answer=self._answer)
         self._tasks = BackgroundTasks()
@@ -247,7 +250,7 @@ class Chat(commands.Cog):
                 author_name=old.author.display_name,
             )
             for old in sorted(earlier, key=lambda old: old.id)
-            if old.type in _ANSWERABLE and not old.author.bot
+            if self._is_from_a_person(old) and await self._command_context(old) is None
         ]
         await self._history.append(thread.id, *records)
 
@@ -313,7 +316,7 @@ class Chat(commands.Cog):
                 self._batcher.discard(channel_id, message_id)
         for conversation_id in (channel_id, message_id):  # a thread made from it has its id
             if is_ours or self._history.knows(conversation_id):
-                await self._history.forget_messages(conversation_id, [message_id])
+                await self._context.forget_messages(conversation_id, [message_id])
 
     @commands.Cog.listener()
     async def on_raw_typing(self, payload: discord.RawTypingEvent) -> None:
@@ -322,6 +325,9 @@ class Chat(commands.Cog):
         self._batcher.typing(payload.channel_id, payload.user_id)
         if payload.guild_id is None or self._history.knows(payload.channel_id):
             self._tasks.start(self._llm.warm_up(), name="warm-up")
+            self._tasks.start(
+                self._context.preload(payload.channel_id, payload.user_id), name="preload"
+            )
 
     # ------------------------------------------------------------------ after a lost connection
 
@@ -424,7 +430,7 @@ class Chat(commands.Cog):
     @commands.hybrid_command(name="reset", description="Begin a new conversation in this channel.")  # type: ignore[arg-type]
     async def reset(self, context: commands.Context[commands.Bot]) -> None:
         """Begin a new conversation: what was said here so far no longer counts."""
-        await self._history.reset(context.channel.id, at=datetime.now(UTC).timestamp())
+        await self._context.reset(context.channel.id, at=datetime.now(UTC).timestamp())
         await context.send("A fresh start: I no longer take what was said here into account.")
 
     async def interaction_check(self, interaction: discord.Interaction, /) -> bool:

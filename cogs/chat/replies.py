@@ -26,6 +26,7 @@ from services.llm import Finish, LLMError
 from services.metrics import Metrics
 from services.responder import Answer, Responder
 from services.rest_pacing import RestPacer
+from services.usage import QuotaError, Quotas
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,16 @@ class Replies:
     """Makes replies and knows those in progress."""
 
     def __init__(
-        self, *, responder: Responder, pacer: RestPacer, metrics: Metrics, settings: ReplySettings
+        self,
+        *,
+        responder: Responder,
+        quotas: Quotas,
+        pacer: RestPacer,
+        metrics: Metrics,
+        settings: ReplySettings,
     ) -> None:
         self._responder = responder
+        self._quotas = quotas
         self._pacer = pacer
         self._metrics = metrics
         self._settings = settings
@@ -172,8 +180,12 @@ class Replies:
 
         typing = asyncio.create_task(self._keep_typing(surface), name="typing")
         try:
-            with self._pacer.streaming(surface.major):
-                await self._run(reply, answer, clear, received_at)
+            refusal = self._refusal(turn, is_anew=clear_to_show is None)
+            if refusal is None:
+                with self._pacer.streaming(surface.major):
+                    await self._run(reply, answer, clear, received_at)
+            elif refusal.is_first or isinstance(surface, InteractionSurface):
+                await self._say_instead(reply, refusal.sentence, clear)
         finally:
             typing.cancel()
             if self._active.get(turn.id) is reply:
@@ -181,6 +193,16 @@ class Replies:
             self._ended.set()
             reply.ended.set()
             await answer.aclose()
+
+    def _refusal(self, turn: Turn, *, is_anew: bool) -> QuotaError | None:
+        """Why the person gets no answer now, if so. A burst that is asked again counts once."""
+        turn_id = time.monotonic_ns() if is_anew else turn.messages[0].id
+        try:
+            self._quotas.admit(user_id=turn.author_id, guild_id=turn.guild_id, turn_id=turn_id)
+        except QuotaError as refusal:
+            log.info("over quota", extra={"turn_id": turn.id, "detail": str(refusal)})
+            return refusal
+        return None
 
     async def _run(
         self,
@@ -246,6 +268,8 @@ class Replies:
         before = list(surface.message_ids)
 
         notes = [note] if note else []
+        if answer.unread:
+            notes.append(answer.unread)
         notes += [f"I could not read {a.name}: {a.problem}." for a in turn.unread]
         if answer.images_dropped:
             notes.append("I could not look at the picture: the model in use does not take images.")

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
-from services.conversation import AnswerStatus, Quote
+from services.context import Context
+from services.conversation import AnswerStatus, Attachment, IncomingMessage, Quote
+from services.conversation_summarizer import ConversationSummarizer
 from services.history_store import HistoryStore
-from services.llm import Finish
+from services.llm import Finish, Route, Usage
 from services.llm.errors import LLMError
+from services.personas import Persona, Personas
+from services.profile_store import ProfileStore
 from services.query_optimizer import QueryOptimizer
 from services.responder import Answer, Responder
-from tests.fakes.conversation import answer, question, said, turn
+from services.tokens import TokenCounter
+from tests.fakes.conversation import ADA, GUILD, answer, question, said, turn
 from tests.fakes.scripted_llm import ScriptedLLM, Step
 from tests.fakes.virtual_time import in_virtual_time, now_s
 
@@ -28,17 +33,57 @@ class HangingHistory(HistoryStore):
         return False
 
 
+class Noted:
+    """Keeps what a responder counts and learns from."""
+
+    def __init__(self) -> None:
+        self.used: list[dict[str, Any]] = []
+        self.heard_of: list[tuple[int, int | None]] = []
+
+    def record(self, **used: Any) -> None:
+        self.used.append(used)
+
+    def heard(self, message: IncomingMessage, *, guild_id: int | None) -> None:
+        self.heard_of.append((message.id, guild_id))
+
+
 async def responding(
     tmp_path: Any,
     *scripts: list[Step],
     history: type[HistoryStore] = HistoryStore,
     finish: Finish = Finish.COMPLETE,
+    noted: Noted | None = None,
+    routes: bool = False,
 ) -> tuple[Responder, ScriptedLLM, HistoryStore]:
     store = history(tmp_path)
     await store.open()
-    llm = ScriptedLLM(*scripts, finish=finish)
-    optimizer = QueryOptimizer(persona="Parrot.", max_history_messages=10, max_context_tokens=2000)
-    responder = Responder(llm=llm, history=store, query_optimizer=optimizer)  # type: ignore[arg-type]
+    llm: Any = ScriptedLLM(*scripts, finish=finish)
+    noted_or_not: Any = noted or Noted()
+    counter = TokenCounter()
+    limits: Any = {"max_history_messages": 10, "max_context_tokens": 2000}
+    summarizer = ConversationSummarizer(
+        tmp_path / "summaries", history=store, llm=llm, count=counter.count, **limits
+    )
+    context = Context(
+        history=store,
+        summarizer=summarizer,
+        profiles=ProfileStore(tmp_path / "profiles"),
+        personas=Personas(
+            directory=tmp_path / "personas",
+            choices_file=tmp_path / "choices.json",
+            default=Persona("default", "Parrot.", temperature=0.3),
+        ),
+        query_optimizer=QueryOptimizer(count=counter.count, **limits),
+    )
+    responder = Responder(
+        llm=llm,
+        history=store,
+        context=context,
+        counter=counter,
+        learner=noted_or_not,
+        usage=noted_or_not,
+        routes=routes,
+    )
     return responder, llm, store
 
 
@@ -167,4 +212,83 @@ async def test_what_people_said_is_known_but_not_what_the_model_said(tmp_path):
     made = responder.respond(turn(said(2, "https://d.example", quote=quote)))
     await read(made)
     assert set(made.heard) == {"see https://a.example", "https://c.example", "https://d.example"}
+    await responder.aclose()
+
+
+# ---------------------------------------------------------------------- afterwards
+
+
+@in_virtual_time
+async def test_an_answer_is_counted_once_with_the_providers_figures(tmp_path):
+    noted = Noted()
+    responder, llm, _ = await responding(tmp_path, ["Hello"], noted=noted)
+    made = responder.respond(turn(said(1)))
+    await read(made)
+    llm.completions[0].usage = Usage(100, 7, cached_tokens=64)
+    await made.aclose()
+    await made.aclose()
+    assert noted.used == [
+        {
+            "user_id": ADA,
+            "guild_id": GUILD,
+            "model": "scripted",
+            "prompt_tokens": 100,
+            "cached_tokens": 64,
+            "completion_tokens": 7,
+        }
+    ]
+    assert noted.heard_of == [(1, GUILD)]
+    await responder.aclose()
+
+
+@in_virtual_time
+async def test_without_the_providers_figures_our_own_count(tmp_path):
+    noted = Noted()
+    responder, _, _ = await responding(tmp_path, ["Hello there"], noted=noted)
+    made = responder.respond(turn(said(1, "word " * 50)))
+    await read(made)
+    await made.aclose()
+    (used,) = noted.used
+    assert used["prompt_tokens"] > 50
+    assert used["completion_tokens"] == 2
+    await responder.aclose()
+
+
+@in_virtual_time
+async def test_what_failed_before_any_text_is_counted_and_not_learned_from(tmp_path):
+    noted = Noted()
+    responder, _, _ = await responding(tmp_path, [LLMError("gone")], noted=noted)
+    made = responder.respond(turn(said(1)))
+    with pytest.raises(LLMError):
+        await read(made)
+    await made.aclose()
+    assert len(noted.used) == 1
+    assert noted.heard_of == []
+    await responder.aclose()
+
+
+@in_virtual_time
+async def test_a_fast_model_makes_routes_and_the_persona_sets_the_temperature(
+    tmp_path,
+):
+    responder, llm, _ = await responding(tmp_path, ["x"], routes=True)
+    picture = Attachment("cat.png", image_url="data:image/png;base64,AAAA")
+    for asked in (said(1, "hi!"), said(2, "hi!", attachments=(picture,))):
+        made = responder.respond(turn(asked))
+        await read(made)
+        assert made.log_fields()["route_reason"]
+    assert llm.routes == [Route.FAST, Route.MAIN]
+    assert llm.temperatures == [0.3, 0.3]
+    await responder.aclose()
+
+
+@in_virtual_time
+async def test_a_question_beyond_the_budget_is_told_to_the_person(tmp_path):
+    responder, _, _ = await responding(tmp_path, ["x"], ["y"])
+    made = responder.respond(turn(said(1, "word " * 5000)))
+    await read(made)
+    assert "too long" in made.unread
+    made = responder.respond(turn(said(2)))
+    await read(made)
+    assert made.unread == ""
     await responder.aclose()
