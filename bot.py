@@ -86,12 +86,28 @@ MISSING_INTENT = (
 )
 
 
+class CommandTree(discord.app_commands.CommandTree["ChatBot"]):
+    """Slash commands for the people whom the bot answers; /privacy is for everybody."""
+
+    async def interaction_check(self, interaction: discord.Interaction[ChatBot], /) -> bool:
+        command = interaction.command
+        if command is not None and command.qualified_name.split()[0] == "privacy":
+            return True
+        access = interaction.client.access
+        if access.allow(interaction.user, interaction.channel, interaction.guild):
+            return True
+        if interaction.type is discord.InteractionType.application_command:
+            await interaction.response.send_message("You cannot use me here.", ephemeral=True)
+        return False
+
+
 class ChatBot(commands.Bot):
     """discord.py's bot with our cogs.
 
     Attributes:
         services: everything the cogs are built from; open before the bot, closed after it.
         config: the settings; only this file reads them.
+        access: whom it answers and where; complete once the owners are known.
         data_dir: where state of the bot itself is kept.
     """
 
@@ -111,6 +127,7 @@ class ChatBot(commands.Bot):
     ) -> None:
         super().__init__(
             command_prefix=config.COMMAND_PREFIX,
+            tree_cls=CommandTree,
             help_command=None,
             intents=_intents(),
             allowed_mentions=discord.AllowedMentions(
@@ -127,13 +144,14 @@ class ChatBot(commands.Bot):
         self.services = services
         self.data_dir = data_dir
         self._auto_reply_channel_ids = auto_reply_channel_ids
-        self._access = access
+        self.access = access
         self._model_hosts = model_hosts
         self._tasks = BackgroundTasks()
 
     async def setup_hook(self) -> None:
         config, services = self.config, self.services
         self.owner_ids = set(config.OWNER_IDS) or _application_owners(self.application)
+        self.access = replace(self.access, owner_ids=frozenset(self.owner_ids))
         services.quotas.exempt_user_ids = frozenset(self.owner_ids)
         replies = Replies(
             responder=services.responder,
@@ -148,7 +166,7 @@ class ChatBot(commands.Bot):
             ),
         )
         settings = ChatSettings(
-            access=replace(self._access, owner_ids=frozenset(self.owner_ids)),
+            access=self.access,
             auto_reply_channel_ids=self._auto_reply_channel_ids,
             auto_thread_channel_ids=config.AUTO_THREAD_CHANNEL_IDS,
             batch_window_s=config.MESSAGE_BATCH_WINDOW_SECONDS,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import discord
+from discord import app_commands
 from discord.ext import commands
 
 
@@ -25,11 +28,16 @@ class Help(commands.Cog):
             "",
             "**Commands**",
         ]
-        lines += [
-            f"- `/{command.name}`: {command.description}"
-            for command in sorted(self.bot.commands, key=lambda command: command.name)
-            if not command.hidden
-        ]
+        known = self.bot.tree.get_commands(type=discord.AppCommandType.chat_input)
+        lines += [_line_of(command) for command in sorted(known, key=lambda known: known.name)]
         await context.send(
             "\n".join(lines), ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
         )
+
+
+def _line_of(command: app_commands.Command[Any, ..., Any] | app_commands.Group) -> str:
+    """A command, with what it can be followed by if it is a group."""
+    below = ""
+    if isinstance(command, app_commands.Group):
+        below = f" {', '.join(sorted(part.name for part in command.commands))}"
+    return f"- `/{command.name}`{below}: {command.description}"

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _LOAD_TIMEOUT_S = 1.0  # a hanging disk costs the memory of the conversation, not the answer
 _CONVERSATIONS_KEPT = 1000
+_DELETED_LOOKED_AT = 10_000  # records between the first and the last message of a deletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Context:
         self._personas = personas
         self._query_optimizer = query_optimizer
         self._memories: OrderedDict[int, PromptMemory] = OrderedDict()
+        self._told_too_long: set[str] = set()  # names of personas
         profiles.subscribe(self._forget_person)
 
     async def prepare(self, turn: Turn) -> Prepared:
@@ -92,10 +94,20 @@ class Context:
                 "left_out": "; ".join(prompt.left_out),
             },
         )
+        self._tell_if_too_long(persona, prompt)
         heard = [record.text for record in records if record.role == "user"]
         for message in turn.messages:
             heard += [message.text, message.quote.text if message.quote else ""]
         return Prepared(prompt, persona, heard)
+
+    def _tell_if_too_long(self, persona: Persona, prompt: Prompt) -> None:
+        is_too_long = prompt.tokens > self._query_optimizer.max_context_tokens
+        if is_too_long and persona.name not in self._told_too_long:
+            self._told_too_long.add(persona.name)
+            log.warning(
+                "persona leaves no room in MAX_CONTEXT_TOKENS",
+                extra={"persona": persona.name, "prompt_tokens": prompt.tokens},
+            )
 
     async def _loaded(self, work: Awaitable[T], without: T, what: str, turn: Turn) -> T:
         try:
@@ -151,10 +163,19 @@ class Context:
         self._memories.pop(conversation_id, None)
 
     async def forget_messages(self, conversation_id: int, message_ids: Iterable[int]) -> None:
-        """Messages were deleted in Discord."""
-        ids = list(message_ids)
+        """Messages were deleted in Discord: they, their answers and what was learned from them go.
+
+        Raises:
+            OSError, ProfileDiskError: the disk refused.
+        """
+        ids = set(message_ids)
+        said = await self._history.since(
+            conversation_id, min(ids) - 1, up_to=max(ids), limit=_DELETED_LOOKED_AT
+        )
         await self._history.forget_messages(conversation_id, ids)
         await self._summarizer.forget_messages(conversation_id, ids)
+        for author_id in {r.author_id for r in said if r.role == "user" and r.id in ids}:
+            await self._profiles.forget_messages(author_id, ids)
 
     def _forget_person(self, user_id: int) -> None:
         for memory in self._memories.values():

@@ -442,12 +442,19 @@ class ConversationSummarizer:
             records = await self._history.since(
                 conversation_id, block.after, up_to=block.up_to, limit=_REDONE_MESSAGES
             )
-            made = await self._summed_up(records, block.after, summary.blocks)
-            if made:
-                # What was left out of the log's end still counts as summed up.
-                made[-1] = replace(made[-1], up_to=block.up_to)
-            else:
+            made, after = [], block.after
+            if len(records) == _REDONE_MESSAGES and block.text:
+                # What is older than the messages read again stays as it is.
+                after = records[0].id - 1
+                made = [replace(block, up_to=after, notes=(), version=self._version, key="")]
+            made += await self._summed_up(records, after, summary.blocks)
+            if not made:
                 made = [replace(block, text="", notes=(), people={}, version=self._version)]
+            noted = {note.message_id for new in made for note in new.notes}
+            earlier = tuple(note for note in block.notes if note.message_id not in noted)
+            made[0] = replace(made[0], notes=(*earlier, *made[0].notes))
+            # What was left out of the log's end still counts as summed up.
+            made[-1] = replace(made[-1], up_to=block.up_to)
             blocks += made
         return blocks
 

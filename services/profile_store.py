@@ -24,7 +24,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -320,11 +320,19 @@ class ProfileStore:
         """
         if fact_id is None:
             self._stop(user_id)
+        return await self._remove(user_id, lambda fact: fact_id in (None, fact.id))
+
+    async def forget_messages(self, user_id: int, message_ids: Iterable[int]) -> int:
+        """Remove what came from messages that were deleted. Returns and raises as `forget`."""
+        gone = set(message_ids)
+        return await self._remove(user_id, lambda fact: fact.message_id in gone)
+
+    async def _remove(self, user_id: int, is_to_go: Callable[[Fact], bool]) -> int:
         if user_id not in self._known:
             return 0
         async with self._change:
             profile = await self._changeable(user_id)
-            kept = [f for f in profile.facts if fact_id is not None and f.id != fact_id]
+            kept = [fact for fact in profile.facts if not is_to_go(fact)]
             gone, is_written = len(profile.facts) - len(kept), True
             if gone:
                 profile.replace_facts(kept)

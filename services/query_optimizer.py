@@ -114,7 +114,7 @@ class QueryOptimizer:
     ) -> None:
         self._count = count
         self._max_history_messages = max_history_messages
-        self._max_context_tokens = max_context_tokens
+        self.max_context_tokens = max_context_tokens
 
     def build(
         self,
@@ -147,7 +147,7 @@ class QueryOptimizer:
         room = _Room(frozenset(names)) if turn.in_room else None
         left_out = [f"{skipped} messages that add nothing"] if skipped else []
 
-        budget = self._max_context_tokens - self._cost(system)
+        budget = self.max_context_tokens - self._cost(system)
         if turn.partial_answer:
             budget -= self._cost(turn.partial_answer)  # the model is shown it behind the prompt
         images = _images_of(turn)
@@ -224,13 +224,15 @@ class QueryOptimizer:
         first = turn.messages[0]
         memory.said_of.pop(first.id, None)  # an earlier try at the same turn
         said = "\n".join(text for user, text in memory.said_of.values() if user == first.author_id)
-        limit = min(budget, int(_PROFILE_SHARE * self._max_context_tokens))
+        limit = min(budget, int(_PROFILE_SHARE * self.max_context_tokens))
         chosen: list[str] = []
         about = ""
         for fact in facts:
             if fact in said:
                 continue
-            longer = f"[About {_one_line(first.author_name)}, as told: {'; '.join([*chosen, fact])}]\n"
+            longer = (
+                f"[About {_one_line(first.author_name)}, as told: {'; '.join([*chosen, fact])}]\n"
+            )
             if self._count(longer) > limit:
                 break
             chosen.append(fact)

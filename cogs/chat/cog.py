@@ -433,9 +433,6 @@ class Chat(commands.Cog):
         await self._context.reset(context.channel.id, at=datetime.now(UTC).timestamp())
         await context.send("A fresh start: I no longer take what was said here into account.")
 
-    async def interaction_check(self, interaction: discord.Interaction, /) -> bool:
-        return self._may_talk(interaction.user, interaction.channel, interaction.guild)
-
     # ------------------------------------------------------------------ small things
 
     @property
