@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from services.tokens import estimate_tokens
 from tests.fakes.conversation import ADA, BOB, GUILD, answer, question, said, turn
 
 CID = 1
-LIMITS = {"max_history_messages": 4, "max_context_tokens": 2000}
+LIMITS: Any = {"max_history_messages": 4, "max_context_tokens": 2000}
 MASK = """---
 name: Mask
 temperature: 0.1
