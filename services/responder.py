@@ -158,12 +158,7 @@ class Responder:
                 partial_answer=turn.partial_answer,
                 temperature=prepared.persona.temperature,
             )
-        attachments = [a for message in turn.messages for a in message.attachments]
-        answer._routing = route(
-            "\n".join(message.text for message in turn.messages),
-            has_images=any(a.image_url for a in attachments),
-            has_files=any(a.text for a in attachments),
-        )
+        answer._routing = _routing_of(turn)
         return self._llm.stream(
             prepared.prompt.messages,
             partial_answer=turn.partial_answer,
@@ -217,3 +212,15 @@ class Responder:
             status=status,
         )
         await self._history.append(turn.conversation_id, record)
+
+
+def _routing_of(turn: Turn) -> RoutingDecision:
+    """Where a turn goes; what it says of somebody else's message, that message decides with."""
+    texts = [message.text for message in turn.messages]
+    texts += [m.quote.text for m in turn.messages if m.quote and m.quote.author_name != "you"]
+    attachments = [a for message in turn.messages for a in message.attachments]
+    return route(
+        "\n".join(texts),
+        has_images=any(a.image_url for a in attachments),
+        has_files=any(a.text for a in attachments),
+    )

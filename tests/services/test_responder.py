@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -273,12 +274,19 @@ async def test_a_fast_model_makes_routes_and_the_persona_sets_the_temperature(
 ):
     responder, llm, _ = await responding(tmp_path, ["x"], routes=True)
     picture = Attachment("cat.png", image_url="data:image/png;base64,AAAA")
-    for asked in (said(1, "hi!"), said(2, "hi!", attachments=(picture,))):
+    code = Quote(9, "Bob", "```py\nfor i in range(10): print(i ** 2)\n```")
+    asked_of_the_bot = [
+        said(1, "hi!"),
+        said(2, "hi!", attachments=(picture,)),
+        said(3, "what is this?", quote=code),
+        said(4, "thanks!", quote=replace(code, author_name="you")),
+    ]
+    for asked in asked_of_the_bot:
         made = responder.respond(turn(asked))
         await read(made)
         assert made.log_fields()["route_reason"]
-    assert llm.routes == [Route.FAST, Route.MAIN]
-    assert llm.temperatures == [0.3, 0.3]
+    assert llm.routes == [Route.FAST, Route.MAIN, Route.MAIN, Route.FAST]
+    assert llm.temperatures == [0.3] * 4
     await responder.aclose()
 
 
