@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.conversation import (
@@ -49,6 +49,7 @@ _ROOM_NOTE = (
     "Several people may talk in this room: each of their messages begins with the speaker's "
     "name and a colon. Answer the last message. Do not begin your own messages with a name."
 )
+_SAME_ANSWER = "[The same answer as before]"
 _SUMMARY_BEGIN = "[Earlier in this conversation, summed up:"
 
 
@@ -317,32 +318,39 @@ def _worth_sending(
 ) -> tuple[list[HistoryRecord], int]:
     """The records that say something the model should know, and how many do not.
 
-    Left out are fragments of answers that were cut off, answers and questions that repeat the
-    one before. Whether a record is left out depends on earlier ones alone.
+    Left out are fragments of answers that were cut off, and messages that were sent twice; a long
+    answer that repeats the one before says just that. It depends on earlier records alone.
     """
     current_ids = {message.id for message in turn.messages}
     kept: list[HistoryRecord] = []
-    newest: dict[str, HistoryRecord] = {}
+    last_answer = ""
     skipped = 0
     for record in records:
         if not after_id < record.id < turn.id or record.id in current_ids:
             continue
-        before = newest.get(record.role)
-        is_fragment = (
-            record.status is not AnswerStatus.COMPLETE and len(record.text) < _FRAGMENT_CHARS
-        )
-        is_repeated = (
-            before is not None
-            and before.text == record.text
-            and before.author_id == record.author_id
-            and (record.role == "assistant" or kept[-1] is before)
-        )
-        if not record.text.strip() or is_fragment or is_repeated:
+        if not record.text.strip() or _is_fragment(record) or (kept and _is_same(record, kept[-1])):
             skipped += 1
             continue
-        newest[record.role] = record
+        if record.role == "assistant":
+            is_repeated = record.text == last_answer and len(record.text) > len(_SAME_ANSWER)
+            last_answer = record.text
+            if is_repeated:
+                record = replace(record, text=_SAME_ANSWER)
         kept.append(record)
     return kept, skipped
+
+
+def _is_fragment(record: HistoryRecord) -> bool:
+    return record.status is not AnswerStatus.COMPLETE and len(record.text) < _FRAGMENT_CHARS
+
+
+def _is_same(record: HistoryRecord, before: HistoryRecord) -> bool:
+    """Whether a person sent one message twice."""
+    return (
+        record.role == before.role == "user"
+        and record.author_id == before.author_id
+        and record.text == before.text
+    )
 
 
 def _ids(records: Iterable[HistoryRecord]) -> frozenset[int]:

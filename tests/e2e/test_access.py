@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config import Config
 from playground.messages import MessageType
 from playground.seed import BOT_ROLE_ID, FRIENDS_ROLE_ID, GUILD_ID
 
@@ -13,8 +14,10 @@ PINS_ADD = 6  # Discord's type of the line that says a message was pinned
 
 
 def asked(stage):
-    """What the model was asked, the last message of each request."""
-    return [prompt[-1]["content"] for prompt in stage.prompts]
+    """What the model was asked by people, the last message of each request."""
+    persona = Config.SYSTEM_PROMPT
+    answers = [p for p in stage.prompts if p[0]["content"].startswith(persona)]
+    return [prompt[-1]["content"] for prompt in answers]
 
 
 async def test_it_answers_a_mention(stage):

@@ -210,21 +210,27 @@ def test_an_answer_cut_off_earlier_is_marked():
     assert prompt[4]["content"] == f"Two {LONG} […]"
 
 
-def test_fragments_and_repeated_answers_and_questions_are_left_out():
+def test_fragments_and_repetitions_are_left_out():
     records = [
         *(question(1, "hello?"), answer(1, "I", status=AnswerStatus.STOPPED)),
-        *(question(2, "what is up"), answer(2, "I cannot say.")),
-        *(question(3, "and now"), answer(3, "I cannot say.")),
-        *(question(4, "ping", by=BOB), question(5, "ping", by=BOB), answer(5, "pong")),
+        *(question(2, "what is up"), answer(2, LONG), question(3, "and now"), answer(3, LONG)),
+        *(question(4, "thanks"), answer(4, "Sure."), question(5, "thx"), answer(5, "Sure.")),
+        *(question(6, "ping", by=BOB), question(7, "ping", by=BOB), answer(7, "pong")),
     ]
-    built = optimizer().prompt(turn(said(6), in_room=False), records)
+    built = optimizer(messages=20).prompt(turn(said(8), in_room=False), records)
     assert said_in(built.messages)[1:-1] == [
         ("user", "hello?\nwhat is up"),
-        ("assistant", "I cannot say."),
-        ("user", "and now\nping"),
+        ("assistant", LONG),
+        ("user", "and now"),
+        ("assistant", "[The same answer as before]"),
+        ("user", "thanks"),
+        ("assistant", "Sure."),
+        ("user", "thx"),
+        ("assistant", "Sure."),
+        ("user", "ping"),
         ("assistant", "pong"),
     ]
-    assert built.left_out == ("3 messages that add nothing",)
+    assert built.left_out == ("2 messages that add nothing",)
 
 
 def test_empty_records_leave_no_empty_messages():
