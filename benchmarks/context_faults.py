@@ -109,7 +109,7 @@ async def crashes() -> None:
         "MAX_CONTEXT_TOKENS": "20000",
         "LLM_SUMMARY_MODEL": _SUMMARY,
     }
-    said = kills = 0
+    said = kills = under_way = 0
     lost: set[int] = set()
     twice: set[int] = set()
     damaged = 0
@@ -129,6 +129,8 @@ async def crashes() -> None:
                 await _said(stage, "chat", f"word{said}x", "Alice")
                 await _settle(stage, known)
             await asyncio.sleep(chance.uniform(0.0, 0.2))
+            asked = next(c for c in reversed(stage.model.calls) if c.model == _SUMMARY)
+            under_way += not asked.ended.is_set()
             await stage.bot.kill()
             kills += 1
             await stage.playground.bot_offline()
@@ -145,6 +147,7 @@ async def crashes() -> None:
                     (twice if times else lost).add(number)
     print(f"\nCrashes: kill -9 during a summary, {kills} times, {said} messages")
     row("kills", f"{kills}", f"{KILLS}", kills == KILLS)
+    row("  of them while the model wrote the summary", f"{under_way}")
     row("messages that were lost", f"{len(lost)}", "0", not lost)
     row("messages both summed up and repeated", f"{len(twice)}", "0", not twice)
     row("summaries half written", f"{damaged}", "0", damaged == 0)

@@ -15,7 +15,7 @@ PINS_ADD = 6  # Discord's type of the line that says a message was pinned
 
 def asked(stage):
     """What the model was asked by people, the last message of each request."""
-    persona = Config.SYSTEM_PROMPT
+    persona = Config({}).SYSTEM_PROMPT
     answers = [p for p in stage.prompts if p[0]["content"].startswith(persona)]
     return [prompt[-1]["content"] for prompt in answers]
 
