@@ -96,7 +96,9 @@ class CommandTree(discord.app_commands.CommandTree["ChatBot"]):
         access = interaction.client.access
         if access.allow(interaction.user, interaction.channel, interaction.guild):
             return True
-        if interaction.type is discord.InteractionType.application_command:
+        if interaction.type is discord.InteractionType.autocomplete:
+            await interaction.response.autocomplete([])
+        else:
             await interaction.response.send_message("You cannot use me here.", ephemeral=True)
         return False
 
@@ -177,6 +179,7 @@ class ChatBot(commands.Bot):
             self,
             settings=settings,
             replies=replies,
+            quotas=services.quotas,
             history=services.history,
             context=services.context,
             llm=services.llm,

@@ -6,8 +6,8 @@
 
 Conversations are replayed in this process through the bot's own services, with a scripted model
 behind real HTTP; its summaries are made by benchmarks/extractive.py. "Before" is what a bot sends
-that keeps a whole room: every message in it, in full, each time. Tokens are counted by the model's
-vocabulary where it can be had, else by the estimate; both sides alike.
+that keeps a whole room: every message in it, in full, each time. Tokens are counted by the
+estimate of services/tokens.py, both sides alike.
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ class Replay:
         await answer.question_recorded(timeout_s=10)
         shown_id = next(self._ids)
         await self.services.responder.remember(turn, text, AnswerStatus.COMPLETE, [shown_id])
+        answer.is_seen = True
         await answer.aclose()
         await self.services.summarizer.idle()
 

@@ -162,6 +162,16 @@ class Context:
         await self._history.reset(conversation_id, at=at)
         self._memories.pop(conversation_id, None)
 
+    async def correct_message(self, conversation_id: int, record: HistoryRecord) -> None:
+        """A message was edited: what it said before is in no summary and no profile any more.
+
+        Raises:
+            OSError, ProfileDiskError: the disk refused.
+        """
+        await self._history.append(conversation_id, record)
+        await self._summarizer.forget_messages(conversation_id, [record.id])
+        await self._profiles.forget_messages(record.author_id, [record.id])
+
     async def forget_messages(self, conversation_id: int, message_ids: Iterable[int]) -> None:
         """Messages were deleted in Discord: they, their answers and what was learned from them go.
 

@@ -66,6 +66,7 @@ class Turn:
         conversation_id: id of the channel, thread or direct-message channel.
         guild_id: the server; None in direct messages.
         channel_ids: where it was said, the most specific first: a thread, its channel.
+        is_anew: it was answered before, and not well enough.
         partial_answer: what the model said before it was cut off; the answer goes on from there.
     """
 
@@ -73,6 +74,7 @@ class Turn:
     messages: tuple[IncomingMessage, ...]
     guild_id: int | None = None
     channel_ids: tuple[int, ...] = ()
+    is_anew: bool = False
     partial_answer: str = ""
 
     @property

@@ -121,7 +121,8 @@ def without_forgotten(lines: Sequence[bytes]) -> list[bytes]:
 def without_user(user_id: int, lines: Sequence[bytes]) -> tuple[list[bytes], int]:
     """The lines without one person: messages, answers to them, quotes of them, echoes of them.
 
-    An echo is an answer to somebody else that holds a word which only this person used.
+    An echo is an answer to somebody else that names this person or holds a word which only this
+    person used.
 
     Returns:
         The lines that stay, and how many records went.
@@ -141,14 +142,16 @@ def without_user(user_id: int, lines: Sequence[bytes]) -> tuple[list[bytes], int
         if data.get("role") == "user" and data.get("author_id") != user_id
     )
     own_words = _words([*(data["text"] for data in theirs), *quoted]) - _words([others])
-    own_words |= {name.casefold() for name in names if len(name) > 3}
+    named = "|".join(re.escape(name) for name in sorted(names) if len(name) > 2)
+    mention = re.compile(rf"(?<!\w)(?:{named})(?!\w)", re.IGNORECASE) if named else None
 
     kept = []
     removed = 0
     for line, data in records:
         answers = data.get("answers") or ()
-        is_echo = data.get("role") == "assistant" and not own_words.isdisjoint(
-            _words([data["text"]])
+        is_echo = data.get("role") == "assistant" and (
+            not own_words.isdisjoint(_words([data["text"]]))
+            or (mention is not None and mention.search(data["text"]) is not None)
         )
         if data.get("author_id") == user_id or gone.intersection(answers) or is_echo:
             removed += 1

@@ -152,17 +152,23 @@ class HistoryStore:
         """
         conversation = await self._load(conversation_id)
         self._known.add(conversation_id)
+        is_edited = False
         for record in records:
             if self._is_unwanted(record):
                 conversation.forgotten.add(record.id)  # and so the answer to it
             if _subject(record) <= conversation.forgotten:
                 continue  # deleted while it was on its way here
             record = self._without_unwanted_quote(record)
-            if conversation.records.get(record.key) != record:
+            before = conversation.records.get(record.key)
+            if before != record:
+                is_edited |= before is not None and before.text != record.text
                 conversation.records[record.key] = record
                 conversation.pending.append(history_lines.record_line(record))
         self._trim(conversation)
-        return await self._write(conversation_id, conversation)
+        is_written = await self._write(conversation_id, conversation)
+        if is_edited and is_written:
+            self._purge(conversation_id, conversation)  # what was said before leaves the file
+        return is_written
 
     def _is_unwanted(self, record: HistoryRecord) -> bool:
         """Whether the person wants nothing kept, or was deleted while this was on its way."""

@@ -8,9 +8,10 @@
 
 Neighbours of one role are sent as one message. The most stable comes first, and between two
 summaries a prompt only grows at its end: it begins with the one before and its answer, byte for
-byte, so that a provider's prefix cache stays warm. For that a message always reads the same, what
-was said of a person stays with the message it was said for, and what has to give way to the budget
-leaves in one large step rather than with every message.
+byte, so that a provider's prefix cache stays warm. For that a message always reads the same (but
+for images and long files, which are sent once), what was said of a person stays with the message
+it was said for, and what has to give way to the budget leaves in one large step rather than with
+every message.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from services.background import BackgroundTasks
 from services.context import Context, Prepared
 from services.conversation import AnswerStatus, HistoryRecord, Turn
 from services.history_store import HistoryStore
-from services.llm import Completion, Finish, LLMClient, LLMError, RoutingDecision, route
+from services.llm import Completion, Finish, LLMClient, LLMError, Route, RoutingDecision, route
 from services.profile_learner import ProfileLearner
 from services.query_optimizer import record_of
 from services.tokens import TokenCounter
@@ -37,6 +37,7 @@ class Answer(AsyncIterator[str]):
     def __init__(self, turn: Turn, responder: Responder) -> None:
         self.turn = turn
         self.text = ""  # what came so far
+        self.is_seen = False  # somebody was shown something; set before `aclose`
         self._responder = responder
         self._prepared: Prepared | None = None
         self._routing: RoutingDecision | None = None
@@ -182,12 +183,13 @@ class Responder:
         self._usage.record(
             user_id=turn.author_id,
             guild_id=turn.guild_id,
+            answers=int(answer.is_seen),
             model=done.model,
             prompt_tokens=prompt_tokens,
             cached_tokens=cached_tokens,
             completion_tokens=completion_tokens,
         )
-        if not answer.text:
+        if not answer.text or not answer.is_seen:
             return
         self._context.answered(turn.conversation_id)
         if not self._is_paused(turn.author_id):
@@ -215,7 +217,9 @@ class Responder:
 
 
 def _routing_of(turn: Turn) -> RoutingDecision:
-    """Where a turn goes; what it says of somebody else's message, that message decides with."""
+    """Where a turn goes. Somebody else's message that it replies to decides as well."""
+    if turn.is_anew:
+        return RoutingDecision(Route.MAIN, "again")
     texts = [message.text for message in turn.messages]
     texts += [m.quote.text for m in turn.messages if m.quote and m.quote.author_name != "you"]
     attachments = [a for message in turn.messages for a in message.attachments]

@@ -196,7 +196,7 @@ _NOT_REACHABLE = "tokens are estimated: the vocabulary could not be fetched"
 # How the provider's figures move the estimate.
 _CORRECTION_WEIGHT = 0.25  # of the newest figure
 _CORRECTION_STEP = 0.05  # smaller changes would only unsettle the prompts
-_LEAST_FACTOR, _MOST_FACTOR = 0.6, 1.8
+_LEAST_FACTOR, _MOST_FACTOR = 0.6, 3.0
 _LEAST_PROMPT_TOKENS = 50  # below, the wrapping outweighs the text
 
 

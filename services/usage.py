@@ -190,6 +190,7 @@ class UsageStore:
         *,
         user_id: int,
         guild_id: int | None,
+        answers: int,
         model: str,
         prompt_tokens: int,
         completion_tokens: int,
@@ -198,11 +199,12 @@ class UsageStore:
         """Count one request to a model; on the event loop.
 
         Args:
-            user_id: who is answered; BOT_ITSELF for work of the bot's own, which is no answer.
+            user_id: who is answered; BOT_ITSELF for work of the bot's own.
             guild_id: None in direct messages.
+            answers: 0 when it led to none: a burst that went on, work of the bot's own.
             cached_tokens: those of the prompt that the provider had in its cache.
         """
-        used = Tally(int(user_id != BOT_ITSELF), prompt_tokens, cached_tokens, completion_tokens)
+        used = Tally(answers, prompt_tokens, cached_tokens, completion_tokens)
         day = self._today()
         tallies = self._days.setdefault(day, Tallies())
         _add_all(tallies.users, {user_id: used})
@@ -218,6 +220,7 @@ class UsageStore:
             self.record(
                 user_id=BOT_ITSELF,
                 guild_id=None,
+                answers=0,
                 model=written.model,
                 prompt_tokens=written.usage.prompt_tokens,
                 cached_tokens=written.usage.cached_tokens,

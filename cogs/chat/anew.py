@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import discord
 
@@ -17,6 +17,7 @@ from cogs.chat.surfaces import ChannelSurface
 from services.background import BackgroundTasks
 from services.conversation import HistoryRecord, IncomingMessage
 from services.history_store import HistoryStore
+from services.usage import Quotas
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Again:
 
     Args:
         turn_id: the turn, or one of its messages.
+        author_id: whose question it is.
         shown: a message of the answer; it serves when the history does not know them.
         edited: how one of the turn's messages reads now.
         go_on: keep what there is of the answer and continue it.
@@ -34,6 +36,7 @@ class Again:
 
     conversation_id: int
     turn_id: int
+    author_id: int
     channel: object
     shown: discord.Message | None = None
     edited: IncomingMessage | None = None
@@ -51,11 +54,13 @@ class AnswersAnew:
         self,
         *,
         replies: Replies,
+        quotas: Quotas,
         history: HistoryStore,
         hear: Callable[[discord.Message], Awaitable[IncomingMessage]],
         tasks: BackgroundTasks,
     ) -> None:
         self._replies = replies
+        self._quotas = quotas
         self._history = history
         self._hear = hear
         self._tasks = tasks
@@ -66,6 +71,9 @@ class AnswersAnew:
 
         Returns:
             False when there is no answer that could be made anew.
+
+        Raises:
+            QuotaError: the person has had enough answers; the one that stands is left alone.
         """
         answered = next(
             (
@@ -77,6 +85,12 @@ class AnswersAnew:
         )
         if answered is None and again.shown is None:
             return False
+        guild = getattr(again.channel, "guild", None)
+        self._quotas.admit(
+            user_id=again.author_id,
+            guild_id=guild.id if guild is not None else None,
+            turn_id=time.monotonic_ns(),  # each time counts
+        )
         turn_id = answered.id if answered else again.turn_id
         earlier = self._running.get(turn_id)
         if earlier is None or again.edited is not None:
@@ -118,7 +132,7 @@ class AnswersAnew:
         heard = tuple(message for message in messages if message is not None)
         if not heard:
             return
-        turn = turn_in(channel, again.conversation_id, heard)
+        turn = replace(turn_in(channel, again.conversation_id, heard), is_anew=True)
         if again.go_on and answered is not None:
             turn = turn.continuing(answered.text)
         channel_id = getattr(channel, "id", 0)

@@ -30,6 +30,7 @@ from services.history_store import HistoryStore
 from services.llm import LLMClient
 from services.message_batcher import Burst, MessageBatcher
 from services.query_optimizer import record_of
+from services.usage import QuotaError, Quotas
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Chat(commands.Cog):
         *,
         settings: ChatSettings,
         replies: Replies,
+        quotas: Quotas,
         history: HistoryStore,
         context: Context,
         llm: LLMClient,
@@ -87,7 +89,7 @@ class Chat(commands.Cog):
         self._taken = RecentIds(SEEN_MESSAGES_KEPT)  # messages that are ours to answer
         self._deleted = RecentIds(SEEN_MESSAGES_KEPT)
         self._anew = AnswersAnew(
-            replies=replies, history=history, hear=self._heard, tasks=self._tasks
+            replies=replies, quotas=quotas, history=history, hear=self._heard, tasks=self._tasks
         )
         self._catch_up = CatchUp(bot, hear=self.on_message)
 
@@ -282,12 +284,15 @@ class Chat(commands.Cog):
         known = await self._history.find(conversation_id, "user", message.id)
         if known is None or known.text == record_of(heard).text:
             return
-        await self._history.append(conversation_id, record_of(heard))
+        await self._context.correct_message(conversation_id, record_of(heard))
         if not is_recent:
             return
-        is_answered = await self._anew.start(
-            Again(conversation_id, message.id, message.channel, edited=heard)
-        )
+        again = Again(conversation_id, message.id, heard.author_id, message.channel, edited=heard)
+        try:
+            is_answered = await self._anew.start(again)
+        except QuotaError as refusal:
+            log.info("over quota", extra={"turn_id": message.id, "detail": str(refusal)})
+            return
         if is_taken and not is_answered:  # the first attempt failed
             self._put(message, heard, received_at)
 
@@ -377,7 +382,12 @@ class Chat(commands.Cog):
         if reply is not None:
             await reply.ended.wait()
         go_on = action is Action.GO_ON
-        await self._anew.start(Again(conversation_id, turn_id, channel, shown=message, go_on=go_on))
+        again = Again(conversation_id, turn_id, author_id, channel, shown=message, go_on=go_on)
+        try:
+            await self._anew.start(again)
+        except QuotaError as refusal:
+            log.info("over quota", extra={"turn_id": turn_id, "detail": str(refusal)})
+            await interaction.followup.send(refusal.sentence, ephemeral=True)
 
     def _may_control(self, interaction: discord.Interaction, author_id: int) -> bool:
         user = interaction.user

@@ -180,7 +180,7 @@ class Replies:
 
         typing = asyncio.create_task(self._keep_typing(surface), name="typing")
         try:
-            refusal = self._refusal(turn, is_anew=clear_to_show is None)
+            refusal = self._refusal(turn)
             if refusal is None:
                 with self._pacer.streaming(surface.major):
                     await self._run(reply, answer, clear, received_at)
@@ -192,13 +192,16 @@ class Replies:
                 del self._active[turn.id]
             self._ended.set()
             reply.ended.set()
+            answer.is_seen = surface.count > 0
             await answer.aclose()
 
-    def _refusal(self, turn: Turn, *, is_anew: bool) -> QuotaError | None:
+    def _refusal(self, turn: Turn) -> QuotaError | None:
         """Why the person gets no answer now, if so. A burst that is asked again counts once."""
-        turn_id = time.monotonic_ns() if is_anew else turn.messages[0].id
+        if turn.is_anew:
+            return None  # it was admitted before the answer that stands was touched
+        first_id = turn.messages[0].id
         try:
-            self._quotas.admit(user_id=turn.author_id, guild_id=turn.guild_id, turn_id=turn_id)
+            self._quotas.admit(user_id=turn.author_id, guild_id=turn.guild_id, turn_id=first_id)
         except QuotaError as refusal:
             log.info("over quota", extra={"turn_id": turn.id, "detail": str(refusal)})
             return refusal

@@ -201,6 +201,20 @@ async def test_a_deleted_message_takes_its_answer_its_summary_and_what_was_learn
     assert "lives in Graz" in text
 
 
+async def test_an_edited_message_reads_as_it_does_now_in_summary_and_profile(world, tmp_path):
+    here = await world()
+    await talked(here, 6)
+    await told(here, "keeps bees", message_id=2)
+    await here.context.correct_message(CID, question(2, "other words"))
+    await here.summarizer.idle()
+    text = await prompt(here, said(50, "how are my bees?"))
+    assert "words 2" not in text
+    assert "- Ada: other words" in text
+    assert "keeps bees" not in text
+    await here.history.aclose()
+    assert "words 2" not in (tmp_path / "history" / f"{CID}.jsonl").read_text()
+
+
 async def test_what_a_prompt_said_of_a_person_goes_with_their_profile(world):
     here = await world()
     await told(here, "keeps bees")

@@ -479,3 +479,64 @@ async def test_a_message_that_comes_while_a_person_is_deleted_is_kept(opened):
     expected = [f"question {i}" for i in range(20, 60)]
     assert await texts(store) == expected
     assert await texts(await opened()) == expected
+
+
+async def test_answers_to_others_that_repeat_or_name_a_deleted_person_go_with_them(opened, path):
+    store = await opened()
+    await store.append(CID, question(1, "my parrot is called Xanthippe"), answer(1))
+    await store.append(CID, question(2, "what did she say?", by=BOB), answer(2, "Xanthippe!"))
+    await store.append(CID, question(3, "who?", by=BOB), answer(3, "It was Ada, of course."))
+    await store.append(CID, question(4, "the parrot?", by=BOB), answer(4, "A parrot, adapted."))
+    await store.delete_user(ADA)
+    assert await texts(store) == [
+        "what did she say?",
+        "who?",
+        "the parrot?",
+        "A parrot, adapted.",
+    ]
+    assert b"Xanthippe" not in path.read_bytes()
+
+
+async def test_a_deleted_message_leaves_the_file_and_so_does_what_it_said_before_an_edit(
+    opened, path
+):
+    store = await opened()
+    await store.append(CID, question(1, "PASTED by mistake"), answer(1, "about PASTED"))
+    await store.append(CID, question(2), answer(2))
+    await store.append(CID, question(2, "question 2, edited"))
+    quote = Quote(1, "Ada", "PASTED by mistake")
+    await store.append(CID, question(3, "look", by=BOB, quote=quote))
+    await store.forget_messages(CID, [1])
+    await store.aclose()
+    content = path.read_text()
+    assert "PASTED" not in content
+    assert '"question 2"' not in content
+    assert await texts(await opened()) == ["question 2, edited", "answer 2", "look"]
+
+
+async def test_nothing_of_who_wants_nothing_kept_reaches_the_disk(tmp_path, path):
+    store = HistoryStore(path.parent, is_paused=lambda user_id: user_id == ADA)
+    await store.open()
+    quote = Quote(1, "Ada", "words of Ada", author_id=ADA)
+    await store.append(CID, question(1, "words of Ada"))
+    await store.append(CID, answer(1, "an answer to words of Ada"))
+    await store.append(CID, question(2, "hello", by=BOB, quote=quote), answer(2))
+    await store.aclose()
+    assert "words of Ada" not in path.read_text()
+    assert await texts(store) == ["hello", "answer 2"]
+
+
+async def test_what_memory_no_longer_holds_is_read_from_the_file(opened):
+    store = await opened(records_kept=4)
+    await store.append(CID, *(question(i) for i in range(1, 21)))
+    assert [r.id for r in await store.since(CID, 18, limit=100)] == [19, 20]
+    assert [r.id for r in await store.since(CID, 5, up_to=8, limit=100)] == [6, 7, 8]
+    assert [r.id for r in await store.since(CID, 0, limit=3)] == [18, 19, 20]
+
+
+async def test_what_a_killed_process_left_unfinished_is_removed(opened, path):
+    path.parent.mkdir()
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.write_text("half a file")
+    await opened()
+    assert not unfinished.exists()

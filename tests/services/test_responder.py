@@ -226,12 +226,14 @@ async def test_an_answer_is_counted_once_with_the_providers_figures(tmp_path):
     made = responder.respond(turn(said(1)))
     await read(made)
     llm.completions[0].usage = Usage(100, 7, cached_tokens=64)
+    made.is_seen = True
     await made.aclose()
     await made.aclose()
     assert noted.used == [
         {
             "user_id": ADA,
             "guild_id": GUILD,
+            "answers": 1,
             "model": "scripted",
             "prompt_tokens": 100,
             "cached_tokens": 64,
@@ -252,6 +254,18 @@ async def test_without_the_providers_figures_our_own_count(tmp_path):
     (used,) = noted.used
     assert used["prompt_tokens"] > 50
     assert used["completion_tokens"] == 2
+    await responder.aclose()
+
+
+@in_virtual_time
+async def test_an_attempt_that_nobody_saw_costs_tokens_and_is_no_answer(tmp_path):
+    noted = Noted()
+    responder, _, _ = await responding(tmp_path, ["Hello"], noted=noted)
+    made = responder.respond(turn(said(1)))
+    await read(made)
+    await made.aclose()
+    assert [used["answers"] for used in noted.used] == [0]
+    assert noted.heard_of == []
     await responder.aclose()
 
 
@@ -285,8 +299,9 @@ async def test_a_fast_model_makes_routes_and_the_persona_sets_the_temperature(
         made = responder.respond(turn(asked))
         await read(made)
         assert made.log_fields()["route_reason"]
-    assert llm.routes == [Route.FAST, Route.MAIN, Route.MAIN, Route.FAST]
-    assert llm.temperatures == [0.3] * 4
+    await read(responder.respond(turn(said(1, "hi!"), is_anew=True)))
+    assert llm.routes == [Route.FAST, Route.MAIN, Route.MAIN, Route.FAST, Route.MAIN]
+    assert llm.temperatures == [0.3] * 5
     await responder.aclose()
 
 

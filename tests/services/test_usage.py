@@ -54,6 +54,7 @@ def use(store, user_id=ADA, *, guild_id=GUILD, model="m", prompt=100, cached=0, 
     store.record(
         user_id=user_id,
         guild_id=guild_id,
+        answers=int(user_id != BOT_ITSELF),
         model=model,
         prompt_tokens=prompt,
         completion_tokens=completion,
