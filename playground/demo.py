@@ -41,11 +41,44 @@ def _script(call: ModelCall) -> Script:
 
 def reply(messages: list[dict[str, Any]]) -> str:
     """The demo model's whole answer to a conversation."""
+    if (note := _background_note(messages)) is not None:
+        return note
     conversation = _Conversation(messages)
     for rule in _RULES:
         if answer := rule(conversation):
             return f"{answer}\n\n{NOTICE}"
     return f"{_say_something(conversation)}\n\n{NOTICE}"
+
+
+# What a bot may put before a message: a summary, what it knows of the person, what is replied to.
+_SUMMARY = re.compile(r"\A\[Earlier in this conversation[^\n]*\n(.*?)\n\]\n", re.DOTALL)
+_ASIDES = re.compile(
+    r"\A(?:\[Earlier in this conversation[^\n]*\n.*?\n\]\n)?"
+    r"(?:\[(?:About|In reply to) [^\n]*\]\n)*",
+    re.DOTALL,
+)
+_SPOKEN = re.compile(r"^(?:- )?((?!Assistant:)[^:\n\[]{1,40}: .*[^?\n])$", re.MULTILINE)
+_TELLING = re.compile(r"\b(?:my|our|i|i'm|we|ich|mein\w*|je|mon|ma|soy|mi)\b|\d", re.IGNORECASE)
+_NOTED_MAX_LINES = 12
+
+
+def _background_note(messages: list[dict[str, Any]]) -> str | None:
+    """The answer to a request that no person made: notes of a chat, or of what a person said."""
+    instruction = str(messages[0].get("content")) if len(messages) == 2 else ""
+    if instruction.startswith("You note what one person says"):
+        return "NONE"
+    if not instruction.startswith(("You sum up a part of a chat", "These are notes about a chat")):
+        return None
+    spoken = _SPOKEN.findall(_text_and_images(messages[1].get("content"))[0])
+    telling = [line for line in spoken if _TELLING.search(line.partition(": ")[2])]
+    return "\n".join(f"- {line}" for line in telling[-_NOTED_MAX_LINES:]) or "- Small talk."
+
+
+def _summed_up(text: str) -> list[str]:
+    """The lines of a summary that stands before a message."""
+    match = _SUMMARY.match(text)
+    lines = match[1].split("\n") if match else []
+    return [line.removeprefix("- ").replace(" asked to remember: ", ": ") for line in lines]
 
 
 class _Conversation:
@@ -58,7 +91,7 @@ class _Conversation:
         for message in messages:
             text, images = _text_and_images(message.get("content"))
             if message.get("role") == "user":
-                self._user_texts.append(text)
+                self._user_texts += [*_summed_up(text), _ASIDES.sub("", text)]
                 self.images = images
             elif message.get("role") == "assistant":
                 self.last_answer = text

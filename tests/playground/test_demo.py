@@ -5,6 +5,12 @@ import pytest
 from aiohttp import web
 
 from playground.demo import NOTICE, calculate, demo_app, reply
+from services import conversation_summarizer, profile_learner
+from services.conversation import Turn
+from services.conversation_summarizer import Block, Summary
+from services.query_optimizer import QueryOptimizer
+from services.tokens import estimate_tokens
+from tests.fakes.conversation import GUILD, said
 
 
 def ask(*lines, name="Alice"):
@@ -180,3 +186,37 @@ async def test_demo_is_served_under_the_path_where_it_is_mounted():
                 assert "Hello" in (await response.content.readline()).decode()
     finally:
         await runner.cleanup()
+
+
+# ---------------------------------------------------------------------- what no person asked for
+
+
+def asked_in_the_background(instruction, text):
+    system = instruction.format(words=50) if "{words}" in instruction else instruction
+    return reply([{"role": "system", "content": system}, {"role": "user", "content": text}])
+
+
+def test_what_it_is_to_sum_up_it_sums_up_and_says_nothing_of_itself():
+    chat = "[2026-01-01]\nAlice: my cat is called Mia\nAssistant: nice\nBob: how are you?\nBob: yes"
+    notes = asked_in_the_background(conversation_summarizer._FOLD, chat)
+    assert notes == "- Alice: my cat is called Mia"
+    assert asked_in_the_background(conversation_summarizer._CONDENSE, notes) == notes
+    assert asked_in_the_background(conversation_summarizer._FOLD, "Bob: yes") == "- Small talk."
+
+
+def test_it_notes_nothing_about_people():
+    assert asked_in_the_background(profile_learner.INSTRUCTIONS, "I live in Graz") == "NONE"
+
+
+def test_it_reads_a_message_behind_a_summary_and_what_is_known_of_a_person():
+    optimizer = QueryOptimizer(
+        count=estimate_tokens, max_history_messages=10, max_context_tokens=2000
+    )
+    prompt = optimizer.build(
+        Turn(1, (said(9, "what is my name?"),), guild_id=GUILD),
+        [],
+        persona="Be kind.",
+        summary=Summary((Block(0, 2, "- Ada: my name is Adelaide"),)),
+        facts=["I like tea"],
+    )
+    assert "**Adelaide**" in reply(prompt.messages)
