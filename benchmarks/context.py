@@ -215,20 +215,22 @@ async def _remember_facts(replay: Replay) -> None:
 
 async def prefixes() -> None:
     """How much of each prompt the provider has in its cache already."""
-    for window, goal in (("30", 80), ("10", 74)):
+    for window, goal, replies in (("30", 80, 0.0), ("10", 74, 0.0), ("10", 74, 0.4)):
         async with Replay({"MAX_HISTORY_MESSAGES": window}) as replay:
-            for exchange in chat(100, seed=4, sentences=2):
+            if replies:
+                await _remember_facts(replay)
+            for exchange in chat(100, seed=4, sentences=2, replies=replies):
                 await replay.take(exchange)
-            shares, between = prefix_shares(replay)
+            shares, between, grown = prefix_shares(replay)
             sliding = _sliding_window(replay, int(window))
-        print(f"\nPrefix: 100 turns, MAX_HISTORY_MESSAGES={window}")
-        row(
-            "between two summaries, worst prompt",
-            f"{min(between):.1%}",
-            "≥ 95 %",
-            min(between) >= 0.95,
-        )
+        with_what = ", with profile and replies" if replies else ""
+        print(f"\nPrefix: 100 turns, MAX_HISTORY_MESSAGES={window}{with_what}")
+        goal_between = "" if replies else "≥ 95 %"
+        ok = None if replies else min(between) >= 0.95
+        row("between two summaries, worst prompt", f"{min(between):.1%}", goal_between, ok)
+        all_grown = grown == len(between)
         row("  prompts between two summaries", f"{len(between)} of {len(shares)}")
+        row("  that begin with the one before and its answer", f"{grown}", "all", all_grown)
         whole = sum(known for known, _ in shares) / sum(size for _, size in shares)
         row("over the whole conversation", f"{whole:.1%}", f"≥ {goal} %", whole * 100 >= goal)
         row("a sliding window of the same size, for comparison", f"{sliding:.1%}")
@@ -245,12 +247,13 @@ def common_chars(one: str, other: str) -> int:
     return sum(1 for _ in alike)
 
 
-def prefix_shares(replay: Replay) -> tuple[list[tuple[int, int]], list[float]]:
-    """Of each prompt but the first: (tokens in the prefix, all tokens), the current one aside.
+def prefix_shares(replay: Replay) -> tuple[list[tuple[int, int]], list[float], int]:
+    """Of each prompt but the first: (tokens in the prefix, all tokens), the current message aside.
 
-    And the shares of those prompts whose summary is that of the one before.
+    And the shares of those prompts whose summary is that of the one before, and how many of them
+    begin with all of it and its answer. A quote and a profile before the message count as new.
     """
-    found, between = [], []
+    found, between, grown = [], [], 0
     for before, now in itertools.pairwise(replay.asked):
         known = f"{flat(before.prompt)}<|assistant|>{before.answer}"
         text = flat(now.prompt).removesuffix(now.current)
@@ -259,7 +262,8 @@ def prefix_shares(replay: Replay) -> tuple[list[tuple[int, int]], list[float]]:
         found.append((min(size, replay.count(text[:same])), size))
         if now.summary == before.summary:
             between.append(found[-1][0] / size)
-    return found, between
+            grown += flat(now.prompt).startswith(f"{known}<|user|>")
+    return found, between, grown
 
 
 def _sliding_window(replay: Replay, window: int) -> float:
