@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .gateway import Gateway
+from .voice import Voice
 from .wire import Payload
-from .world import World
+from .world import Channel, World
 
 
 @dataclass(slots=True)
@@ -58,9 +59,10 @@ class RestFault:
 class Faults:
     """The faults in force."""
 
-    def __init__(self, world: World, gateway: Gateway) -> None:
+    def __init__(self, world: World, gateway: Gateway, voice: Voice) -> None:
         self._world = world
         self._gateway = gateway
+        self._voice = voice
         self._rest: list[RestFault] = []
 
     @property
@@ -153,6 +155,7 @@ class Faults:
     def clear(self) -> None:
         """Back to a Discord that works."""
         self._rest.clear()
+        self._voice.packet_faults.clear()
         self.refuse_intents = self.gateway_down = False
 
     async def drop_gateway(self, code: int | None = 4000) -> None:
@@ -169,6 +172,32 @@ class Faults:
     async def request_reconnect(self) -> None:
         """Send RECONNECT (op 7): the client closes and resumes."""
         self._gateway.request_reconnect()
+
+    async def close_voice(self, code: int) -> None:
+        """Close the bot's voice websocket with `code`.
+
+        After 4015 its session can be resumed, after any other it is gone. 0 cuts the
+        connection without a close frame.
+        """
+        await self._voice.close_bot(code)
+
+    async def move_bot(self, channel: Channel) -> None:
+        """Drag the bot into another voice channel."""
+        await self._voice.move_bot(channel)
+
+    async def disconnect_bot(self) -> None:
+        """Throw the bot out of its voice channel."""
+        await self._voice.disconnect_bot()
+
+    def drop_voice_packets(self, count: int, *, speaker_id: str | None = None) -> None:
+        """Lose the next `count` packets of a speaker, or of anybody."""
+        self._voice.packet_faults.add(count, speaker_id=speaker_id, delay_s=None)
+
+    def delay_voice_packets(
+        self, delay_s: float, count: int, *, speaker_id: str | None = None
+    ) -> None:
+        """Let the next `count` packets of a speaker, or of anybody, come later, overtaken."""
+        self._voice.packet_faults.add(count, speaker_id=speaker_id, delay_s=delay_s)
 
     def take(self, method: str, route: str, channel_id: str | None) -> RestFault | None:
         """The fault that this request meets, if any; it is then used up by one."""

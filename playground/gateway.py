@@ -14,6 +14,7 @@ import secrets
 import time
 import zlib
 from collections import deque
+from collections.abc import Callable
 from enum import IntEnum, IntFlag
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -37,6 +38,7 @@ _MAX_FRAME_BYTES = 64 * 1024
 class Intent(IntFlag):
     GUILDS = 1 << 0
     GUILD_MEMBERS = 1 << 1
+    GUILD_VOICE_STATES = 1 << 7
     GUILD_PRESENCES = 1 << 8
     GUILD_MESSAGES = 1 << 9
     GUILD_MESSAGE_REACTIONS = 1 << 10
@@ -62,6 +64,7 @@ _NEEDED_INTENT = {  # event → intent in the guild, intent in a DM; None: alway
     "THREAD_CREATE": (Intent.GUILDS, Intent.GUILDS),
     "THREAD_UPDATE": (Intent.GUILDS, Intent.GUILDS),
     "THREAD_DELETE": (Intent.GUILDS, Intent.GUILDS),
+    "VOICE_STATE_UPDATE": (Intent.GUILD_VOICE_STATES, Intent.GUILD_VOICE_STATES),
     "INTERACTION_CREATE": (None, None),
 }
 
@@ -107,7 +110,7 @@ class Connection:
         self.session: Session | None = None
         self._request = request
         self._socket = socket
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queue: asyncio.Queue[str | bytes] = asyncio.Queue()
         compress = request.query.get("compress") == "zlib-stream"
         self._compressor = zlib.compressobj(level=1) if compress else None
         self._writer: asyncio.Task[None] | None = None
@@ -116,22 +119,24 @@ class Connection:
         self._writer = asyncio.create_task(self._write(), name="gateway-writer")
 
     def send(self, op: Op, data: object = None) -> None:
-        self.send_text(to_json({"op": op, "d": data, "s": None, "t": None}))
+        self.send_frame(to_json({"op": op, "d": data, "s": None, "t": None}))
 
-    def send_text(self, text: str) -> None:
+    def send_frame(self, frame: str | bytes) -> None:
         if self._queue.qsize() >= _MAX_QUEUED_FRAMES:
             self.cut()  # the client does not read; it may resume
             return
-        self._queue.put_nowait(text)
+        self._queue.put_nowait(frame)
 
     async def _write(self) -> None:
         try:
             while True:
-                text = await self._queue.get()
-                if self._compressor is None:
-                    await self._socket.send_str(text)
+                frame = await self._queue.get()
+                if isinstance(frame, bytes):
+                    await self._socket.send_bytes(frame)
+                elif self._compressor is None:
+                    await self._socket.send_str(frame)
                 else:
-                    data = self._compressor.compress(text.encode())
+                    data = self._compressor.compress(frame.encode())
                     await self._socket.send_bytes(data + self._compressor.flush(zlib.Z_SYNC_FLUSH))
         except ConnectionError:
             self.cut()
@@ -182,7 +187,7 @@ class Session:
         text = to_json({"t": name, "s": self._sequence, "op": Op.DISPATCH, "d": data})
         self._kept.append((self._sequence, text))
         if self.connection is not None:
-            self.connection.send_text(text)
+            self.connection.send_frame(text)
 
     def replay(self, after_sequence: int) -> bool:
         """Send again what came after that number; False if it is no longer kept."""
@@ -192,7 +197,7 @@ class Session:
         if len(missed) < self._sequence - after_sequence or self.connection is None:
             return False
         for text in missed:
-            self.connection.send_text(text)
+            self.connection.send_frame(text)
         return True
 
     def on_event(self, event: Event) -> None:
@@ -252,6 +257,8 @@ class Gateway:
         self.offline = asyncio.Event()
         self.offline.set()
         self.is_down = False  # new connections get 503
+        self.on_voice_state: Callable[[Session, Payload], None] = _ignore
+        self.on_session_end: Callable[[str], None] = _ignore
         self._world = world
         self._token = token
         self._sessions: dict[str, Session] = {}
@@ -306,7 +313,7 @@ class Gateway:
         for session in list(self._sessions.values()):
             connection = session.connection
             if not resumable:
-                del self._sessions[session.id]
+                self._drop(session.id)
             if connection is not None:
                 self._detach(connection)
                 connection.send(Op.INVALID_SESSION, resumable)
@@ -354,7 +361,9 @@ class Gateway:
             raise _Closed(CloseCode.NOT_AUTHENTICATED)
         elif op == Op.REQUEST_GUILD_MEMBERS:
             self._send_members(connection.session, data)
-        elif op not in (Op.PRESENCE_UPDATE, Op.VOICE_STATE_UPDATE):
+        elif op == Op.VOICE_STATE_UPDATE:
+            self.on_voice_state(connection.session, data)
+        elif op != Op.PRESENCE_UPDATE:
             raise _Closed(CloseCode.UNKNOWN_OPCODE)
 
     def _authenticate(self, connection: Connection, data: Payload) -> None:
@@ -404,7 +413,7 @@ class Gateway:
             self._detach(session.connection)
         self._attach(session, connection)
         if not session.replay(int(data["seq"] or 0)):
-            del self._sessions[session.id]
+            self._drop(session.id)
             self._detach(connection)
             connection.send(Op.INVALID_SESSION, False)
             return
@@ -440,7 +449,11 @@ class Gateway:
             WSCloseCode.GOING_AWAY,
         )
         if is_farewell and connection.session is not None:
-            self._sessions.pop(connection.session.id, None)
+            self._drop(connection.session.id)
+
+    def _drop(self, session_id: str) -> None:
+        if self._sessions.pop(session_id, None) is not None:
+            self.on_session_end(session_id)
 
     def _remember(self, session: Session) -> None:
         self._sessions[session.id] = session
@@ -449,7 +462,7 @@ class Gateway:
         if len(self._sessions) > _MAX_SESSIONS:
             gone.extend(detached[:1])
         for old in gone:
-            self._sessions.pop(old.id, None)
+            self._drop(old.id)
 
     def _attach(self, session: Session, connection: Connection) -> None:
         session.connection = connection
@@ -472,3 +485,7 @@ class Gateway:
             self.online.clear()
             self.offline.set()
         self._world.set_bot_online(online)
+
+
+def _ignore(*_: object) -> None:
+    """What nobody listens to."""

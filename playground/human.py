@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 
 from .attachments import Upload
 from .errors import for_person, unknown
 from .interactions import Interactions
 from .messages import MessageFlag
+from .voice import Heard, PersonInCall, Voice
 from .wire import Payload
 from .world import Channel, World, check_may_write
 
@@ -18,10 +19,13 @@ Place = Channel | Payload | str | int
 class Human:
     """Acts as one person. Whatever is not allowed raises `Refusal` with its sentence."""
 
-    def __init__(self, user: Payload, *, world: World, interactions: Interactions) -> None:
+    def __init__(
+        self, user: Payload, *, world: World, interactions: Interactions, voice: Voice
+    ) -> None:
         self.user = user
         self._world = world
         self._interactions = interactions
+        self._voice = voice
 
     @property
     def id(self) -> str:
@@ -111,6 +115,30 @@ class Human:
         if content and posted is None:
             self._world.post(thread, self.user, {"content": content})
         return dict(thread.payload)
+
+    async def join_voice(self, place: Place) -> PersonInCall:
+        """Enter a voice channel, out of the one where one was."""
+        return self._voice.join(self.user, self._channel(place))
+
+    async def leave_voice(self) -> None:
+        self._voice.leave(self.user)
+
+    @property
+    def call(self) -> PersonInCall:
+        """One's call, or the last one."""
+        call = self._voice.person(self.id)
+        if call is None:
+            raise for_person("You are in no voice channel.")
+        return call
+
+    @property
+    def heard(self) -> Mapping[str, Heard]:
+        """What each speaker said in one's call, by their id."""
+        return self.call.heard
+
+    async def speak(self, opus_packets: Iterable[bytes] | AsyncIterable[bytes]) -> int:
+        """Say 20 ms Opus packets in real time; returns how many went out."""
+        return await self.call.speak(opus_packets)
 
     def _channel(self, place: Place) -> Channel:
         if isinstance(place, Channel):

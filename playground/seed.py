@@ -9,6 +9,8 @@ All of it has constant ids:
     Chen               1100000000000000103               general    1100000000000000202
     DMs with the bot   ...301, ...302, ...303            dev        1100000000000000203
                                                          help       1100000000000000204
+                                                         Lounge     1100000000000000205
+                                                         Studio     1100000000000000206
 """
 
 from __future__ import annotations
@@ -26,15 +28,19 @@ CHAT_ID = "1100000000000000201"
 GENERAL_ID = "1100000000000000202"
 DEV_ID = "1100000000000000203"
 HELP_ID = "1100000000000000204"
+LOUNGE_ID = "1100000000000000205"
+STUDIO_ID = "1100000000000000206"
 FRIENDS_ROLE_ID = "1100000000000000401"
 BOT_ROLE_ID = "1100000000000000402"
 
+_VOICE = {"bitrate": 64_000, "user_limit": 0, "rtc_region": None, "video_quality_mode": 1}
 BEGINNING = "2023-04-24T00:00:00+00:00"
 
 
 class ChannelType(IntEnum):
     TEXT = 0
     DM = 1
+    VOICE = 2
     PUBLIC_THREAD = 11
     PRIVATE_THREAD = 12
     FORUM = 15
@@ -50,6 +56,9 @@ class Permission(IntFlag):
     ATTACH_FILES = 1 << 15
     READ_MESSAGE_HISTORY = 1 << 16
     MENTION_EVERYONE = 1 << 17
+    CONNECT = 1 << 20
+    SPEAK = 1 << 21
+    USE_VOICE_ACTIVITY = 1 << 25
     CHANGE_NICKNAME = 1 << 26
     USE_APPLICATION_COMMANDS = 1 << 31
     MANAGE_THREADS = 1 << 34
@@ -65,6 +74,9 @@ EVERYONE_PERMISSIONS = (
     | Permission.EMBED_LINKS
     | Permission.ATTACH_FILES
     | Permission.READ_MESSAGE_HISTORY
+    | Permission.CONNECT
+    | Permission.SPEAK
+    | Permission.USE_VOICE_ACTIVITY
     | Permission.CHANGE_NICKNAME
     | Permission.USE_APPLICATION_COMMANDS
     | Permission.CREATE_PUBLIC_THREADS
@@ -129,7 +141,7 @@ def roles(bot_name: str) -> list[Payload]:
 
 def channels() -> list[Payload]:
     def channel(
-        channel_id: str, name: str, topic: str, kind: ChannelType, **more: object
+        channel_id: str, name: str, topic: str | None, kind: ChannelType, **more: object
     ) -> Payload:
         return {
             "id": channel_id,
@@ -167,6 +179,8 @@ def channels() -> list[Payload]:
             default_sort_order=None,
             default_forum_layout=0,
         ),
+        channel(LOUNGE_ID, "Lounge", None, ChannelType.VOICE, **_VOICE),
+        channel(STUDIO_ID, "Studio", None, ChannelType.VOICE, **_VOICE),
     ]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from .limits import Limits, RateLimiter
 from .page import Page
 from .rest import RequestRecord, Rest
 from .seed import BOT_ID
+from .voice import Voice
 from .wire import Payload
 from .world import Channel, Event, World
 
@@ -69,7 +71,10 @@ class Playground:
         self.world = World(bot_name=bot_name)
         self.commands = CommandStore(self.world)
         self.gateway = Gateway(self.world, token=token)
-        self.faults = Faults(self.world, self.gateway)
+        self.voice = Voice(self.world, host=host)
+        self.gateway.on_voice_state = self.voice.take_voice_state
+        self.gateway.on_session_end = self.voice.end_session
+        self.faults = Faults(self.world, self.gateway, self.voice)
         self.interactions = Interactions(
             self.world, self.commands, bot_is_reachable=lambda: self.gateway.is_reachable
         )
@@ -109,6 +114,7 @@ class Playground:
         self._base_url = f"http://{LOOPBACK}:{port}"
         self.gateway.url = f"ws://{LOOPBACK}:{port}/gateway"
         self.world.attachments.base_url = self._base_url
+        await self.voice.start([_own_host_only])
         return self
 
     async def __aexit__(
@@ -118,6 +124,7 @@ class Playground:
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.gather(self.gateway.aclose(), self.page.aclose())
+        await self.voice.aclose()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -133,6 +140,10 @@ class Playground:
     @property
     def gateway_url(self) -> str:
         return self.gateway.url
+
+    def client_context(self) -> ssl.SSLContext:
+        """The TLS context that a voice client needs: the voice gateway's address is wss."""
+        return self.voice.client_context()
 
     @property
     def model_base_url(self) -> str | None:
@@ -154,7 +165,7 @@ class Playground:
 
     def human(self, name_or_id: str) -> Human:
         user = self.world.user(name_or_id)
-        return Human(user, world=self.world, interactions=self.interactions)
+        return Human(user, world=self.world, interactions=self.interactions, voice=self.voice)
 
     def mention(self, name_or_id: str) -> str:
         return f"<@{self.world.user(name_or_id)['id']}>"

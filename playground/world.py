@@ -82,6 +82,7 @@ class Channel:
     nonces: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     is_hidden_from_bot: bool = False
     is_read_only_for_bot: bool = False
+    is_closed_to_bot: bool = False  # a voice channel that it may not enter
 
     @property
     def id(self) -> str:
@@ -126,6 +127,7 @@ class World:
         self._channels: dict[str, Channel] = {}
         self._dms: dict[str, Channel] = {}
         self._subscribers: list[Subscriber] = []
+        self._voice_states: dict[str, Payload] = {}
         self._last_id = 0
         for payload in seed.channels():
             self._channels[payload["id"]] = Channel(payload)
@@ -260,6 +262,46 @@ class World:
         governing = self._governing(channel)
         return not (governing.is_hidden_from_bot or governing.is_read_only_for_bot)
 
+    def bot_can_connect(self, channel: Channel) -> bool:
+        return not (channel.is_hidden_from_bot or channel.is_closed_to_bot)
+
+    def voice_states_in(self, channel: Channel) -> list[Payload]:
+        return [s for s in self._voice_states.values() if s["channel_id"] == channel.id]
+
+    def is_self_deaf(self, user_id: str) -> bool:
+        return bool(self._voice_states.get(user_id, {}).get("self_deaf"))
+
+    def set_voice_state(
+        self,
+        user_id: str,
+        channel: Channel | None,
+        *,
+        session_id: str | None = None,
+        self_mute: bool | None = None,
+        self_deaf: bool | None = None,
+    ) -> None:
+        """Say where somebody is in voice; None: nowhere. What is not given stays as it was."""
+        if channel is None and user_id not in self._voice_states:
+            return
+        before = self._voice_states.pop(user_id, {})
+        state: Payload = {
+            "guild_id": GUILD_ID,
+            "channel_id": None if channel is None else channel.id,
+            "user_id": user_id,
+            "member": self.full_member(user_id),
+            "session_id": session_id or before.get("session_id", ""),
+            "deaf": False,
+            "mute": False,
+            "self_deaf": before.get("self_deaf", False) if self_deaf is None else self_deaf,
+            "self_mute": before.get("self_mute", False) if self_mute is None else self_mute,
+            "self_video": False,
+            "suppress": False,
+            "request_to_speak_timestamp": None,
+        }
+        if channel is not None:
+            self._voice_states[user_id] = state
+        self.emit("VOICE_STATE_UPDATE", state, guild_id=GUILD_ID)
+
     def guild(self) -> Payload:
         """The guild as REST shows it, without channels and members."""
         return {
@@ -305,7 +347,7 @@ class World:
             "channels": [c.payload for c in self.guild_channels() if self.bot_can_view(c)],
             "threads": [c.payload for c in self.threads() if self.bot_can_view(c)],
             "presences": [],
-            "voice_states": [],
+            "voice_states": list(self._voice_states.values()),
             "stage_instances": [],
             "guild_scheduled_events": [],
             "soundboard_sounds": [],
@@ -563,7 +605,7 @@ class World:
         return thread, None
 
     def update_channel(self, channel: Channel, changes: Payload) -> Payload:
-        """Change a channel's name and topic, or a thread's name, archive and lock."""
+        """Change a channel's name, topic and voice limit, or a thread's name, archive and lock."""
         payload = channel.payload
         if "name" in changes:
             payload["name"] = _check_name(changes["name"])
@@ -579,6 +621,8 @@ class World:
             payload["thread_metadata"] = metadata
         elif "topic" in changes:
             payload["topic"] = changes["topic"]
+        if "user_limit" in changes and channel.type == ChannelType.VOICE:
+            payload["user_limit"] = int(changes["user_limit"])
         self._emit_channel("UPDATE", channel)
         return dict(payload)
 
@@ -591,14 +635,27 @@ class World:
         self._emit_channel("DELETE", channel)
         return dict(channel.payload)
 
-    def set_bot_access(self, channel: Channel, *, view: bool = True, send: bool = True) -> None:
-        """Allow or forbid the bot to see a guild channel and to write in it."""
+    def set_bot_access(
+        self,
+        channel: Channel,
+        *,
+        view: bool = True,
+        send: bool = True,
+        connect: bool = True,
+        speak: bool = True,
+    ) -> None:
+        """Allow or forbid the bot to see a guild channel, and to write, enter or speak there."""
         channel.is_hidden_from_bot, channel.is_read_only_for_bot = not view, not send
+        channel.is_closed_to_bot = not connect
         denied = 0
         if not view:
             denied |= Permission.VIEW_CHANNEL
         if not send:
             denied |= Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
+        if not connect:
+            denied |= Permission.CONNECT
+        if not speak:
+            denied |= Permission.SPEAK
         overwrite = {"id": BOT_ID, "type": 1, "allow": "0", "deny": str(int(denied))}
         channel.payload["permission_overwrites"] = [overwrite] if denied else []
         self._emit_channel("UPDATE", channel)
