@@ -554,6 +554,10 @@ async def test_direct_messages_are_seen_by_their_person_alone(
 ) -> None:
     alices = playground.human("Alice").dm.id
     await page.click(f".entry[data-channel='{alices}']")
+    # The composer changes its draft with the channel, a moment after the click.
+    await page.wait_for(
+        f"document.querySelector('.entry[aria-current]').dataset.channel === '{alices}'"
+    )
     await say(page, "between us")
     await shows(page, "between us")
     await page.click("input[name=person][value='1100000000000000102']")
