@@ -17,6 +17,11 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\u
 
 
 def record_line(record: HistoryRecord) -> bytes:
+    return _line(record_data(record))
+
+
+def record_data(record: HistoryRecord) -> dict[str, Any]:
+    """A record as JSON values."""
     data: dict[str, Any] = {
         "id": record.id,
         "role": record.role,
@@ -33,7 +38,7 @@ def record_line(record: HistoryRecord) -> bytes:
         data["message_ids"] = list(record.message_ids)
         if record.status is not AnswerStatus.COMPLETE:
             data["status"] = record.status.value
-    return _line(data)
+    return data
 
 
 def forget_line(message_id: int) -> bytes:

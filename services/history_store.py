@@ -250,7 +250,7 @@ class HistoryStore:
             theirs = {record.id for record in records if record.author_id == user_id}
             if theirs:
                 found[str(conversation_id)] = [
-                    history_lines.parsed(history_lines.record_line(replace(record, quote=None)))
+                    history_lines.record_data(replace(record, quote=None))
                     for record in records
                     if record.author_id == user_id or theirs.intersection(record.answers)
                 ]
