@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -38,14 +39,16 @@ from cogs.persona import PersonaCommands
 from cogs.privacy import Privacy
 from cogs.profile import ProfileCommands
 from cogs.usage import Usage
+from cogs.voice import Voice, VoiceSettings
 from config import Config
 from services.atomic_write import replace_file
 from services.background import BackgroundTasks
 from services.container import Services
 from services.context import Context
 from services.conversation_summarizer import ConversationSummarizer
+from services.errors import BotError
 from services.history_store import HistoryStore
-from services.llm import OPENAI_BASE_URL, LLMClient, ModelEndpoint
+from services.llm import OPENAI_BASE_URL, LLMClient, LLMError, ModelEndpoint
 from services.logging_setup import setup_logging
 from services.metrics import Metrics
 from services.personas import Persona, Personas
@@ -56,7 +59,15 @@ from services.query_optimizer import QueryOptimizer
 from services.responder import Responder
 from services.rest_pacing import RestPacer
 from services.tokens import TokenCounter
+from services.tts import SpeechProvider
+from services.tts.espeak import EspeakSpeech
+from services.tts.fallback import Speech
+from services.tts.openai_speech import OpenAISpeech
+from services.tts.phrase_cache import PhraseCache
 from services.usage import Quotas, UsageStore
+from services.voice.choices import VoiceChoices
+from services.voice.session import SpeechSettings
+from services.voice.sessions import VoiceSessions
 
 log = logging.getLogger("bot")
 
@@ -126,6 +137,7 @@ class ChatBot(commands.Bot):
         auto_reply_channel_ids: frozenset[int],
         access: AccessRules,
         model_hosts: Sequence[str],
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(
             command_prefix=config.COMMAND_PREFIX,
@@ -137,9 +149,9 @@ class ChatBot(commands.Bot):
             ),
             activity=discord.CustomActivity("Mention me, or try /help"),
             max_messages=None,
-            member_cache_flags=discord.MemberCacheFlags.none(),
+            member_cache_flags=_cached_members(),
             chunk_guilds_at_startup=False,
-            connector=_connector(),
+            connector=_connector(ssl_context),
             http_trace=_trace(services.pacer),
         )
         self.config = config
@@ -148,6 +160,7 @@ class ChatBot(commands.Bot):
         self._auto_reply_channel_ids = auto_reply_channel_ids
         self.access = access
         self._model_hosts = model_hosts
+        self._ssl_context = ssl_context
         self._tasks = BackgroundTasks()
 
     async def setup_hook(self) -> None:
@@ -160,6 +173,7 @@ class ChatBot(commands.Bot):
             quotas=services.quotas,
             pacer=services.pacer,
             metrics=services.metrics,
+            voice=services.voice,
             settings=ReplySettings(
                 streaming=config.RESPONSE_STREAMING_ENABLED,
                 update_interval_s=config.STREAM_UPDATE_INTERVAL,
@@ -183,8 +197,16 @@ class ChatBot(commands.Bot):
             history=services.history,
             context=services.context,
             llm=services.llm,
+            voice=services.voice,
         )
         await self.add_cog(chat)
+        await self.add_cog(
+            Voice(
+                self,
+                sessions=services.voice,
+                settings=VoiceSettings(idle_leave_s=60 * config.VOICE_IDLE_LEAVE_MINUTES),
+            )
+        )
         await self.add_cog(Admin(self, llm=services.llm, counter=services.counter))
         await self.add_cog(ContextCommands(self, context=services.context))
         await self.add_cog(PersonaCommands(self, personas=services.personas))
@@ -217,6 +239,10 @@ class ChatBot(commands.Bot):
             url = discord.utils.oauth_url(self.application_id, permissions=_permissions())
             log.info("not on any server yet; invite the bot", extra={"invite_url": url})
 
+    async def renew_connector(self) -> None:
+        await self.http.close()
+        self.http.connector = _connector(self._ssl_context)
+
     async def close(self) -> None:
         await super().close()
         await self._tasks.aclose()
@@ -235,8 +261,10 @@ class ChatBot(commands.Bot):
         log.info("slash commands synchronised", extra={"commands": len(described)})
 
 
-def _connector() -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(limit=0, keepalive_timeout=REST_KEEP_ALIVE_S)
+def _connector(ssl_context: ssl.SSLContext | None) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=REST_KEEP_ALIVE_S, ssl=ssl_context or True
+    )
 
 
 def _intents() -> discord.Intents:
@@ -245,7 +273,15 @@ def _intents() -> discord.Intents:
     intents.guild_messages = intents.dm_messages = True
     intents.guild_typing = intents.dm_typing = True
     intents.message_content = True
+    intents.voice_states = True
     return intents
+
+
+def _cached_members() -> discord.MemberCacheFlags:
+    """People in voice channels alone, to tell them from bots and by their names."""
+    flags = discord.MemberCacheFlags.none()
+    flags.voice = True
+    return flags
 
 
 def _permissions() -> discord.Permissions:
@@ -303,6 +339,7 @@ class Playground:
     token: str
     model_base_url: str
     chat_channel_id: int
+    certificate: str  # of its voice gateway, in PEM
 
     @classmethod
     async def start(cls, port: int) -> Self:
@@ -329,7 +366,14 @@ class Playground:
             token=told["token"],
             model_base_url=told["model_base_url"],
             chat_channel_id=int(told["chat_channel_id"]),
+            certificate=told["certificate"],
         )
+
+    def client_context(self) -> ssl.SSLContext:
+        """The usual trust, and the playground's own certificate."""
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=self.certificate)
+        return context
 
     async def say(self, notice: str) -> None:
         """Show a line above the page's messages."""
@@ -405,6 +449,28 @@ def _model_hosts(endpoints: Sequence[ModelEndpoint]) -> list[str]:
     return [urlsplit(e.base_url or OPENAI_BASE_URL).hostname or "?" for e in endpoints]
 
 
+def _speech_providers(config: Config) -> list[SpeechProvider]:
+    """Who is asked to speak, in this order; eSpeak is always there in the end."""
+    wanted = config.TTS_PROVIDER
+    is_openai = not config.TTS_OPENAI_BASE_URL and not config.OPENAI_BASE_URL
+    key = config.TTS_OPENAI_API_KEY or (config.OPENAI_API_KEY if is_openai else "")
+    providers: list[SpeechProvider] = []
+    if wanted == "openai" or (wanted == "auto" and (key or config.TTS_OPENAI_BASE_URL)):
+        providers.append(
+            OpenAISpeech(
+                api_key=key,
+                base_url=config.TTS_OPENAI_BASE_URL,
+                model=config.TTS_OPENAI_MODEL,
+            )
+        )
+    return [*providers, EspeakSpeech()]
+
+
+def _sentences_of(error: type[BotError]) -> set[str]:
+    """What people are told of an error and of its kinds."""
+    return {error.sentence}.union(*map(_sentences_of, error.__subclasses__()))
+
+
 def build_services(
     config: Config, endpoints: Sequence[ModelEndpoint], data_dir: Path, history_dir: Path
 ) -> Services:
@@ -456,6 +522,13 @@ def build_services(
             max_context_tokens=config.MAX_CONTEXT_TOKENS,
         ),
     )
+    phrases = PhraseCache(
+        data_dir / "phrases",
+        max_bytes=config.TTS_CACHE_SIZE_MB * 1024 * 1024,
+        enabled=config.TTS_CACHE_ENABLED,
+    )
+    speech = Speech(_speech_providers(config), cache=phrases)
+    voice_choices = VoiceChoices(data_dir / "voices.json")
     services = Services(
         metrics=metrics,
         pacer=RestPacer(),
@@ -484,6 +557,23 @@ def build_services(
             usage=usage,
             routes=bool(config.LLM_FAST_MODEL),
             is_paused=is_paused,
+        ),
+        phrases=phrases,
+        speech=speech,
+        voice_choices=voice_choices,
+        voice=VoiceSessions(
+            speech=speech,
+            metrics=metrics,
+            settings=SpeechSettings(
+                streaming=config.STREAMING_TTS_ENABLED,
+                min_chars=config.TTS_SENTENCE_MIN_LENGTH,
+                max_chars=config.TTS_SENTENCE_MAX_LENGTH,
+                voice=config.TTS_VOICE,
+                speed=config.TTS_SPEED,
+                language=config.TTS_LANGUAGE,
+            ),
+            choices=voice_choices,
+            sentences=sorted(_sentences_of(LLMError)),
         ),
         wishes_file=data_dir / "privacy.json",
     )
@@ -529,8 +619,7 @@ async def _login(bot: ChatBot, token: str) -> None:
                 "Discord cannot be reached", extra={"error": str(error), "retry_in_s": wait_s}
             )
             # Each login opens a session of its own.
-            await bot.http.close()
-            bot.http.connector = _connector()
+            await bot.renew_connector()
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, LOGIN_RETRY_MAX_S)
 
@@ -618,6 +707,7 @@ async def run(config: Config, *, playground_port: int | None, started_at: float)
             auto_reply_channel_ids=auto_reply_channel_ids,
             access=access,
             model_hosts=_model_hosts(endpoints),
+            ssl_context=playground.client_context() if playground is not None else None,
         )
         if playground is not None:
             page_url = playground.page_url

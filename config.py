@@ -143,6 +143,17 @@ class Token(Key):
         return text
 
 
+class Language(Setting[str]):
+    """A language tag (BCP 47)."""
+
+    expected = "a language tag such as en, de or pt-BR"
+
+    def parse(self, text: str, environ: Mapping[str, str]) -> str:
+        if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", text):
+            raise BadValue
+        return text
+
+
 class Flag(Setting[bool]):
     """Yes or no."""
 
@@ -434,8 +445,37 @@ class Config:
         "text", "text for people, json (an object a line) for machines.", choices=("text", "json")
     )
 
-    _speech = Section(
-        "Speech", "Read and checked now; the features arrive with speech, until then no effect."
+    _speech = Section("Speech", "How the bot sounds in voice channels.")
+    TTS_PROVIDER = Choice(
+        "auto",
+        "Who speaks: kokoro (local), openai (a server), espeak (built in); auto: the first of "
+        "these that can.",
+        choices=("auto", "kokoro", "openai", "espeak"),
+    )
+    TTS_VOICE = Text("", "The provider's own name of a voice; empty: its usual one.")
+    TTS_SPEED = Number("1", "How fast it speaks; 2 is twice as fast.", at_least=0.5, at_most=2)
+    TTS_LANGUAGE = Language("en", "The language it speaks.")
+    TTS_OPENAI_BASE_URL = Url(
+        "Address of an OpenAI-compatible speech server; empty: OpenAI's.",
+        example="http://127.0.0.1:8880/v1",
+        schemes=("http", "https"),
+    )
+    TTS_OPENAI_API_KEY = Key("Its key; empty: OPENAI_API_KEY at OpenAI's own address, else none.")
+    TTS_OPENAI_MODEL = Text("gpt-4o-mini-tts", "The model there.")
+    KOKORO_DEVICE = Choice(
+        "auto",
+        "What Kokoro computes on; auto: cuda, then mps, then cpu.",
+        choices=("auto", "cuda", "mps", "cpu"),
+    )
+    KOKORO_MODEL_DIR = Text(
+        "", "A folder with Kokoro's model and voices; empty: downloaded once from its hub."
+    )
+    VOICE_IDLE_LEAVE_MINUTES = Number(
+        "5",
+        "How long it stays in a voice channel that everybody has left; 0: for ever.",
+        unit="minutes",
+        at_least=0,
+        at_most=1440,
     )
     STREAMING_TTS_ENABLED = Flag("true", "Speak sentence by sentence while the reply is written.")
     TTS_SENTENCE_MIN_LENGTH = Whole(
@@ -450,7 +490,11 @@ class Config:
     )
     TTS_CACHE_ENABLED = Flag("true", "Keep spoken phrases for the next time.")
     TTS_CACHE_SIZE_MB = Whole(
-        "100", "Largest size of the phrase cache.", unit="megabytes", at_least=1, at_most=100_000
+        "100",
+        "Largest size of the phrase cache, in memory and again on disk.",
+        unit="megabytes",
+        at_least=1,
+        at_most=100_000,
     )
 
     _house_keeping = Section(

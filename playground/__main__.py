@@ -1,7 +1,8 @@
 """`python -m playground`: serve a playground until SIGINT, SIGTERM or the end of stdin.
 
 Once it listens, exactly one line of JSON goes to stdout: where the page, the API, the
-gateway and the demo model are, and the token to log in with. A line of JSON on stdin,
+gateway and the demo model are, the token to log in with, and the certificate of the voice
+gateway. A line of JSON on stdin,
 {"notice": "..."}, changes the line on top of the page.
 """
 
@@ -50,6 +51,7 @@ def _description(playground: Playground) -> dict[str, str | None]:
         "token": playground.token,
         "model_base_url": playground.model_base_url,
         "chat_channel_id": CHAT_ID,
+        "certificate": playground.voice.certificate.pem,
         "owner_id": playground.world.owner["id"],
     }
 

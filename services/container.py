@@ -21,7 +21,11 @@ from services.profile_store import ProfileStore
 from services.responder import Responder
 from services.rest_pacing import RestPacer
 from services.tokens import TokenCounter
+from services.tts.fallback import Speech
+from services.tts.phrase_cache import PhraseCache
 from services.usage import Quotas, UsageStore
+from services.voice.choices import VoiceChoices
+from services.voice.sessions import VoiceSessions
 
 
 @dataclass(eq=False)
@@ -46,6 +50,10 @@ class Services:
     prices: PriceTable
     context: Context
     responder: Responder
+    phrases: PhraseCache
+    speech: Speech
+    voice_choices: VoiceChoices
+    voice: VoiceSessions
     wishes_file: Path
     personal_data: PersonalData = field(init=False)
 
@@ -58,7 +66,14 @@ class Services:
 
         The history goes first: summaries are made anew from it.
         """
-        return (self.history, self.summarizer, self.profiles, self.usage)
+        return (
+            self.history,
+            self.summarizer,
+            self.profiles,
+            self.usage,
+            self.phrases,
+            self.voice,
+        )
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
@@ -78,6 +93,11 @@ class Services:
             await self.personal_data.open()
             opened.push_async_callback(self.personal_data.aclose)
             opened.push_async_callback(self.responder.aclose)
+            await self.voice_choices.open()
+            await self.phrases.open()
+            opened.push_async_callback(self.phrases.aclose)
+            await opened.enter_async_context(self.speech)
+            opened.push_async_callback(self.voice.aclose)
             self._opened = opened.pop_all()
         return self
 

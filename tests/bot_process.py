@@ -178,6 +178,8 @@ class Stage:
     async def __aenter__(self) -> Self:
         await self.model.__aenter__()
         await self.playground.__aenter__()
+        # Its voice gateway insists on TLS, with a certificate of its own.
+        self._certificate.write_text(self.playground.voice.certificate.pem, encoding="ascii")
         self.bot = self.new_bot()
         if self._start_bot:
             try:
@@ -227,6 +229,10 @@ class Stage:
         return Path(self._directory.name)
 
     @property
+    def _certificate(self) -> Path:
+        return self.directory / "playground.pem"
+
+    @property
     def history_dir(self) -> Path:
         return self.directory / "data" / "history"
 
@@ -241,6 +247,7 @@ class Stage:
             "AUTO_REPLY_CHANNEL_IDS": str(self.playground.world.channel("chat").id),
             "NATURAL_TYPING_DELAY_ENABLED": "false",
             "USER_REQUESTS_PER_MINUTE": "0",
+            "SSL_CERT_FILE": str(self._certificate),
             **self._settings,
         }
 

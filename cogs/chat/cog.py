@@ -31,6 +31,7 @@ from services.llm import LLMClient
 from services.message_batcher import Burst, MessageBatcher
 from services.query_optimizer import record_of
 from services.usage import QuotaError, Quotas
+from services.voice.sessions import VoiceSessions
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Chat(commands.Cog):
         history: HistoryStore,
         context: Context,
         llm: LLMClient,
+        voice: VoiceSessions,
     ) -> None:
         self.bot = bot
         self._settings = settings
@@ -83,6 +85,7 @@ class Chat(commands.Cog):
         self._history = history
         self._context = context
         self._llm = llm
+        self._voice = voice
         self._batcher = MessageBatcher(window_s=settings.batch_window_s, answer=self._answer)
         self._tasks = BackgroundTasks()
         self._session: aiohttp.ClientSession | None = None
@@ -423,7 +426,8 @@ class Chat(commands.Cog):
 
     @commands.hybrid_command(name="stop", description="Stop the answer I am giving you here.")  # type: ignore[arg-type]
     async def stop(self, context: commands.Context[commands.Bot]) -> None:
-        """Stop the answer I am giving you here. Moderators stop everybody's."""
+        """Stop the answer I am giving you here. Moderators stop everybody's, and so does
+        whoever hears it in a voice channel."""
         room_id = context.channel.id
         is_moderator = context.guild is not None and context.permissions.manage_messages
         author_id = None if is_moderator else context.author.id
@@ -434,7 +438,11 @@ class Chat(commands.Cog):
         collecting = [b for b in self._batcher.bursts_in(room_id, author_id) if b.is_collecting]
         for burst in collecting:
             self._batcher.cancel(burst)
-        done = replies or collecting
+        guild_id = context.guild.id if context.guild is not None else None
+        silenced = self._voice.stop(
+            guild_id, context.author.id, room_id=room_id, is_moderator=is_moderator
+        )
+        done = replies or collecting or silenced
         await context.send("Stopped." if done else "There is nothing to stop.", ephemeral=True)
 
     @commands.hybrid_command(name="reset", description="Begin a new conversation in this channel.")  # type: ignore[arg-type]

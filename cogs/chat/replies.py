@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import discord
@@ -27,6 +27,8 @@ from services.metrics import Metrics
 from services.responder import Answer, Responder
 from services.rest_pacing import RestPacer
 from services.usage import QuotaError, Quotas
+from services.voice.session import SpokenReply
+from services.voice.sessions import VoiceSessions
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Reply:
     surface: Surface
     stream: ReplyStream
     room_id: int
+    spoken: SpokenReply | None = None  # where the answer is heard as well
     is_shutdown: bool = False
     is_discarded: bool = False
     is_ending: bool = False  # all of it is known, only the last edit and the record are due
@@ -80,11 +83,13 @@ class Reply:
     def stop(self) -> None:
         """End the answer with what came so far."""
         self.stream.stop()
+        if self.spoken is not None:
+            self.spoken.interrupt()
 
     def discard(self) -> None:
         """End the answer and take it away: its question was deleted."""
         self.is_discarded = True
-        self.stream.stop()
+        self.stop()
 
 
 class Replies:
@@ -97,12 +102,14 @@ class Replies:
         quotas: Quotas,
         pacer: RestPacer,
         metrics: Metrics,
+        voice: VoiceSessions,
         settings: ReplySettings,
     ) -> None:
         self._responder = responder
         self._quotas = quotas
         self._pacer = pacer
         self._metrics = metrics
+        self._voice = voice
         self._settings = settings
         self._active: dict[int, Reply] = {}
         self._ended = asyncio.Event()
@@ -172,16 +179,20 @@ class Replies:
         self._active[turn.id] = reply
 
         async def clear() -> None:
-            await self._natural_delay(turn, received_at)
+            if reply.spoken is None:  # a voice that waits would be a slow one
+                await self._natural_delay(turn, received_at)
             await answer.question_recorded(timeout_s=RECORD_TIMEOUT_S)
             if clear_to_show is not None:
                 await clear_to_show()
             typing.cancel()
+            if reply.spoken is not None:
+                reply.spoken.release()
 
         typing = asyncio.create_task(self._keep_typing(surface), name="typing")
         try:
             refusal = self._refusal(turn)
             if refusal is None:
+                reply.spoken = self._voice.begin_reply(turn, received_at=received_at)
                 with self._pacer.streaming(surface.major):
                     await self._run(reply, answer, clear, received_at)
             elif refusal.is_first or isinstance(surface, InteractionSurface):
@@ -192,6 +203,8 @@ class Replies:
                 del self._active[turn.id]
             self._ended.set()
             reply.ended.set()
+            if reply.spoken is not None and not reply.spoken.is_over:
+                reply.spoken.interrupt()
             answer.is_seen = surface.count > 0
             await answer.aclose()
 
@@ -217,7 +230,7 @@ class Replies:
         try:
             try:
                 await reply.stream.run(
-                    answer,
+                    answer if reply.spoken is None else _aloud(answer, reply.spoken),
                     beginning=reply.turn.partial_answer,
                     live=self._settings.streaming,
                     clear_to_show=clear,
@@ -302,6 +315,9 @@ class Replies:
         self, reply: Reply, sentence: str, clear: Callable[[], Awaitable[None]]
     ) -> None:
         """Show one sentence where the answer would stand, with a way to try again."""
+        if reply.spoken is not None:
+            reply.spoken.push(sentence)
+            reply.spoken.end()
         await clear()
         view = controls(reply.turn.author_id, reply.turn.id, Action.AGAIN)
         try:
@@ -326,6 +342,14 @@ class Replies:
         while True:
             is_shown = await self.show_typing(surface.show_typing)
             await asyncio.sleep(TYPING_REFRESH_S if is_shown else TYPING_RETRY_S)
+
+
+async def _aloud(pieces: AsyncIterator[str], spoken: SpokenReply) -> AsyncIterator[str]:
+    """The pieces, each handed to the voice as it passes."""
+    async for piece in pieces:
+        spoken.push(piece)
+        yield piece
+    spoken.end()
 
 
 def _ending(reply: Reply, answer: Answer) -> tuple[AnswerStatus, str | None]:

@@ -14,12 +14,13 @@ import ctypes
 import os
 import re
 import threading
-import unicodedata
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from importlib import metadata
 from pathlib import Path
 
+from services.tts.espeak_text import harmless
 from services.tts.provider import PcmChunk, SpeechUnavailableError, TTSError, UnknownVoiceError
 
 _NATURAL_WORDS_PER_MINUTE = 175
@@ -36,7 +37,6 @@ _RATE = 1
 
 # A file of the library's data must never be named from outside its folder.
 _VOICE_NAME = re.compile(r"([a-zA-Z][\w-]*)(?:\+([\w-]+))?", re.ASCII)
-_LONGEST_WORD = re.compile(r"\S{40}")
 
 _OnBlock = Callable[[bytes], bool]
 
@@ -61,10 +61,8 @@ class _Library:
     """The process's one eSpeak. `speak` may be called from any thread."""
 
     def __init__(self) -> None:
-        try:
-            import espeakng_loader  # type: ignore[import-untyped]
-        except ImportError as error:
-            raise SpeechUnavailableError("the package espeakng-loader is not installed") from error
+        import espeakng_loader  # type: ignore[import-untyped]
+
         data = Path(espeakng_loader.get_library_path()).parent / "espeak-ng-data"
         try:
             c = self._c = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -80,14 +78,12 @@ class _Library:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
-        c.espeak_Info.restype = ctypes.c_char_p
         c.espeak_GetCurrentVoice.restype = ctypes.POINTER(_VoiceProperties)
         self.rate_hz: int = c.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS, _DEFAULT_BLOCK_MS, os.fsencode(data), _INITIALIZE_DONT_EXIT
         )
         if self.rate_hz <= 0:
             raise SpeechUnavailableError("eSpeak NG cannot read its data folder")
-        self.version: str = c.espeak_Info(None).decode()
         self._variants = {path.name for path in (data / "voices" / "!v").iterdir()}
         self._lock = threading.Lock()
         self._on_block: _OnBlock = lambda block: False
@@ -139,23 +135,6 @@ class _Library:
         return name[2] is None or name[2] in self._variants
 
 
-def _harmless(text: str) -> str:
-    """The text without what the library cannot stand.
-
-    Embedded commands begin with a control character, a null ends the text, and rows of symbols
-    (arrows, signs, emoji) overflow a buffer of eSpeak NG 1.52 and end the process.
-    """
-    kept = "".join(character if _is_harmless(character) else " " for character in text)
-    return _LONGEST_WORD.sub(r"\g<0> ", kept)
-
-
-def _is_harmless(character: str) -> bool:
-    if character <= "\u00ff":
-        return character.isprintable()
-    category = unicodedata.category(character)
-    return category[0] in "LMNP" or category == "Sc"
-
-
 _loading = threading.Lock()
 
 
@@ -176,35 +155,43 @@ class EspeakSpeech:
 
     name = "espeak"
     level_dbfs = -20.5  # measured on English and German sentences
+    voices = ("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "whisper")
 
     def __init__(self) -> None:
-        self._library: _Library | None = None
+        self.version = ""
         self._thread: ThreadPoolExecutor | None = None
 
     @property
-    def version(self) -> str:
-        return self._library.version if self._library else ""
+    def is_ready(self) -> bool:
+        return self._thread is not None
+
+    def prepare(self) -> None:
+        if self._thread is not None:
+            self._thread.submit(_load)
 
     async def open(self) -> None:
+        try:
+            self.version = metadata.version("espeakng-loader")
+        except metadata.PackageNotFoundError as error:
+            raise SpeechUnavailableError("the package espeakng-loader is not installed") from error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="espeak")
-        self._library = await asyncio.get_running_loop().run_in_executor(self._thread, _load)
 
     async def aclose(self) -> None:
         """Close, after the synthesis that runs, if any."""
-        thread, self._thread, self._library = self._thread, None, None
+        thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.to_thread(thread.shutdown, cancel_futures=True)
 
     async def synthesize(
         self, text: str, *, voice: str, speed: float, language: str
     ) -> AsyncGenerator[PcmChunk, None]:
-        if self._library is None or self._thread is None:
+        if self._thread is None:
             raise SpeechUnavailableError("eSpeak NG is not open")
-        text = _harmless(text)
+        text = harmless(text)
         if not text.strip():
             return
-        rate_hz = self._library.rate_hz
         loop = asyncio.get_running_loop()
+        library = await loop.run_in_executor(self._thread, _load)
         blocks: asyncio.Queue[bytes | None] = asyncio.Queue()
         is_wanted = True
 
@@ -214,13 +201,13 @@ class EspeakSpeech:
             return is_wanted
 
         speak = partial(
-            self._library.speak, voice=voice, speed=speed, language=language, on_block=hand_over
+            library.speak, voice=voice, speed=speed, language=language, on_block=hand_over
         )
         work = loop.run_in_executor(self._thread, speak, text)
         work.add_done_callback(lambda _: blocks.put_nowait(None))
         try:
             while (block := await blocks.get()) is not None:
-                yield PcmChunk(block, rate_hz)
+                yield PcmChunk(block, library.rate_hz)
             await work
         finally:
             is_wanted = False

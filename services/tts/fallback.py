@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Self
 
+from services.background import BackgroundTasks
 from services.llm.fallback import CircuitBreaker
 from services.tts.phrase_cache import Phrase, PhraseCache
 from services.tts.provider import (
@@ -25,7 +26,7 @@ from services.tts.provider import (
     UnknownVoiceError,
 )
 from services.voice.audio import VoiceLevel
-from services.voice.opus import OpusEncoder, packets
+from services.voice.opus import load, packets
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ _LONG_REST_S = 300.0  # after what does not mend by itself
 class _Speaker:
     provider: SpeechProvider
     voice: str
+
+    def phrase(self, text: str, *, speed: float, language: str) -> Phrase:
+        name, version = self.provider.name, self.provider.version
+        return Phrase(text, name, version, self.voice, speed, language)
 
 
 class Speech:
@@ -60,12 +65,11 @@ class Speech:
         self._breakers = {provider.name: CircuitBreaker(clock) for provider in providers}
         self._levels: dict[tuple[str, str], VoiceLevel] = {}
         self._opened: list[SpeechProvider] = []
+        self._tasks = BackgroundTasks()
 
     async def open(self) -> None:
         """Open the providers, all at once; one that cannot speak here is left out and logged."""
-        opening = (self._can_open(provider) for provider in self._providers)
-        # The encoder's library takes a fifth of a second to load, which no sentence should pay.
-        can_open, _ = await asyncio.gather(asyncio.gather(*opening), asyncio.to_thread(OpusEncoder))
+        can_open = await asyncio.gather(*map(self._can_open, self._providers))
         self._opened = [
             provider for provider, is_open in zip(self._providers, can_open, strict=True) if is_open
         ]
@@ -85,6 +89,7 @@ class Speech:
         return True
 
     async def aclose(self) -> None:
+        await self._tasks.aclose()
         for provider in self._providers:
             await provider.aclose()
 
@@ -98,10 +103,29 @@ class Speech:
     @property
     def providers(self) -> list[str]:
         """Those that would be asked now, in their order."""
+        return [provider.name for provider in self._able]
+
+    @property
+    def opened(self) -> Sequence[SpeechProvider]:
+        """Those that can speak here, in their order; some may still be loading."""
+        return self._opened
+
+    @property
+    def cache(self) -> PhraseCache | None:
+        return self._cache
+
+    def prepare(self) -> None:
+        """Somebody is about to listen: what is large begins to load."""
+        for provider in self._opened:
+            provider.prepare()
+        self._tasks.start(asyncio.to_thread(load), name="load-opus")
+
+    @property
+    def _able(self) -> list[SpeechProvider]:
         return [
-            provider.name
+            provider
             for provider in self._opened
-            if not self._breakers[provider.name].is_resting
+            if provider.is_ready and not self._breakers[provider.name].is_resting
         ]
 
     def answer(
@@ -113,8 +137,7 @@ class Speech:
             provider: who is asked first; "" takes the usual order.
             voice: of that provider; the others speak with their usual one.
         """
-        able = [one for one in self._opened if not self._breakers[one.name].is_resting]
-        able.sort(key=lambda one: one.name != provider)
+        able = sorted(self._able, key=lambda one: one.name != provider)
         first = provider or next((one.name for one in self._opened), "")
         speakers = [_Speaker(one, voice if one.name == first else "") for one in able]
         return SpokenAnswer(self, speakers, speed=round(speed, 2), language=language)
@@ -124,7 +147,7 @@ class Speech:
     ) -> AsyncGenerator[bytes, None]:
         """The packets of one chunk by one speaker, from the cache when they are there."""
         provider, voice = speaker.provider, speaker.voice
-        phrase = Phrase(text, provider.name, provider.version, voice, speed, language)
+        phrase = speaker.phrase(text, speed=speed, language=language)
         known = await self._cache.get(phrase) if self._cache is not None else None
         if known is not None:
             for packet in known:
@@ -180,6 +203,18 @@ class SpokenAnswer:
     def provider(self) -> str:
         """Who speaks now; "" when nobody can."""
         return self._speakers[0].provider.name if self._speakers else ""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is said is kept for the next time."""
+        return self._speech.cache is not None and self._speech.cache.is_enabled
+
+    def knows(self, text: str) -> bool:
+        """Whether a chunk can be said without any work."""
+        if not self._speakers or self._speech.cache is None:
+            return False
+        phrase = self._speakers[0].phrase(text, speed=self._speed, language=self._language)
+        return phrase in self._speech.cache
 
     async def say(
         self, text: str, *, take_back: Callable[[], bool] = lambda: False

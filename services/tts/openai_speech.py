@@ -59,6 +59,10 @@ class OpenAISpeech:
 
     name = "openai"
     level_dbfs = -22.0  # a guess, corrected by what is heard
+    voices = (
+        *("alloy", "ash", "ballad", "coral", "echo", "fable"),
+        *("nova", "onyx", "sage", "shimmer", "verse"),
+    )
 
     def __init__(
         self,
@@ -82,6 +86,13 @@ class OpenAISpeech:
     def version(self) -> str:
         """The server and its model; of the address without what may be secret in it."""
         return f"{self._model} at {httpx2.URL(self._url).host}/{self._default_voice}"
+
+    @property
+    def is_ready(self) -> bool:
+        return self._http is not None
+
+    def prepare(self) -> None:
+        """Nothing to load."""
 
     async def open(self) -> None:
         self._http = openai.DefaultAioHttpClient(

@@ -3,7 +3,8 @@
 In memory and on disk the least recently used leave first, each within the same bytes. On disk a
 phrase is one file, `<SHA-256 of what was asked for>.opus`; no text is stored. Only what was asked
 for a second time reaches the disk: greetings and common sentences do, an answer that was said
-once to one person does not.
+once to one person does not. Whose words a phrase repeats is not known, so a person who is
+forgotten takes all of them along.
 
 A file is a check sum and, for each packet, its size and its bytes. One that is not whole is
 deleted and the phrase spoken anew.
@@ -66,6 +67,10 @@ class PhraseCache:
         hits, misses: since the start.
     """
 
+    holds = (
+        "Sentences that I said aloud twice, as sound without names, until newer ones need the room."
+    )
+
     def __init__(self, directory: Path, *, max_bytes: int, enabled: bool = True) -> None:
         self.hits = self.misses = 0
         self._directory = directory
@@ -97,6 +102,28 @@ class PhraseCache:
     async def aclose(self) -> None:
         """Let the writes that have begun come to their end."""
         await self._writes.aclose(grace_s=_LAST_WRITES_S)
+
+    async def export_user(self, user_id: int) -> list[object]:
+        """Nothing: sound that belongs to nobody."""
+        return []
+
+    async def delete_user(self, user_id: int) -> int:
+        """Forget every phrase; returns how many."""
+        for key in list(self._in_memory):
+            self._drop_from_memory(key)
+        async with self._one_write:
+            count = await asyncio.to_thread(self._delete_all)
+        self._on_disk.clear()
+        self._disk_bytes = 0
+        return count
+
+    @property
+    def is_enabled(self) -> bool:
+        return self._enabled
+
+    def __contains__(self, phrase: Phrase) -> bool:
+        key = phrase.key
+        return key in self._in_memory or key in self._on_disk
 
     async def get(self, phrase: Phrase) -> list[bytes] | None:
         """The packets of a phrase, None when it must be spoken anew."""
@@ -196,6 +223,12 @@ class PhraseCache:
             status = path.stat()
             found.append((status.st_mtime_ns, path.stem, status.st_size))
         return [(key, size) for _, key, size in sorted(found)]
+
+    def _delete_all(self) -> int:
+        files = list(self._directory.glob(f"*{_SUFFIX}"))
+        for path in files:
+            path.unlink(missing_ok=True)
+        return len(files)
 
     def _path(self, key: str) -> Path:
         return self._directory / (key + _SUFFIX)

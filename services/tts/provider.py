@@ -2,6 +2,7 @@
 
     TTSError
     ├── SpeechUnavailableError     not installed, not loaded, or not opened
+    ├── SpeechLoadingError         not loaded yet; it will be
     ├── UnknownVoiceError          no such voice here; another provider may have it
     ├── SpeechKeyRefusedError      401, 403
     ├── SpeechCreditError          402, 429 insufficient_quota: no credit left
@@ -18,7 +19,7 @@ No text that was to be spoken, and nothing a server wrote, reaches `detail`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +50,8 @@ class SpeechProvider(Protocol):
         name: as in the settings; part of every key of the phrase cache.
         version: changes whenever the same words would sound different; known after `open`.
         level_dbfs: how loud its speech usually is (RMS), the first guess for an even loudness.
+        voices: names to offer to people; it may know more.
+        is_ready: whether it can speak now, without loading anything first.
     """
 
     @property
@@ -60,12 +63,21 @@ class SpeechProvider(Protocol):
     @property
     def level_dbfs(self) -> float: ...
 
+    @property
+    def voices(self) -> Sequence[str]: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
     async def open(self) -> None:
-        """Load what must be loaded, off the event loop.
+        """Find out whether it can speak here; quick, off the event loop.
 
         Raises:
-            SpeechUnavailableError: it cannot speak here.
+            SpeechUnavailableError: it cannot.
         """
+
+    def prepare(self) -> None:
+        """Somebody is about to listen: begin to load what is large, in the background."""
 
     async def aclose(self) -> None: ...
 
@@ -95,6 +107,12 @@ class TTSError(BotError):
 
 class SpeechUnavailableError(TTSError):
     sentence = "I have no voice here yet; my operator can set one up."
+
+
+class SpeechLoadingError(TTSError):
+    sentence = "My voice is still being loaded; the answer is in the text channel."
+    counts_against_provider = False
+    retryable = True
 
 
 class UnknownVoiceError(TTSError):

@@ -115,6 +115,13 @@ async def packets(
             yield packet
 
 
+def load() -> None:
+    """Load the libraries, a quarter of a second that no sentence should pay. Blocks."""
+    utterance = _Utterance(None)
+    utterance.push(PcmChunk(bytes(4 * FRAME_SAMPLES), RATE_HZ))
+    utterance.end(is_cut=False)
+
+
 class _Utterance:
     def __init__(self, level: VoiceLevel | None) -> None:
         self._framer = Framer(level)

@@ -9,7 +9,7 @@ from array import array
 import pytest
 
 from services.tts import PcmChunk
-from services.tts.espeak import EspeakSpeech
+from services.tts.espeak import EspeakSpeech, _library
 from services.tts.provider import SpeechUnavailableError, UnknownVoiceError
 from tests.services.tts.sound import read, rms_dbfs
 
@@ -142,7 +142,7 @@ SOME_BLOCKS = 40_000
 def blocks(espeak, monkeypatch):
     """One entry for each block that the library makes."""
     made: list[None] = []
-    speak = espeak._library.speak
+    speak = _library().speak
 
     def counting(text, *, on_block, **how):
         def count(block):
@@ -151,7 +151,7 @@ def blocks(espeak, monkeypatch):
 
         speak(text, on_block=count, **how)
 
-    monkeypatch.setattr(espeak._library, "speak", counting)
+    monkeypatch.setattr(_library(), "speak", counting)
     return made
 
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from services.tts import PcmChunk, TTSError
+from services.tts import TTSError
 from services.tts.espeak import EspeakSpeech
 from services.tts.fallback import Speech
 from services.tts.phrase_cache import PhraseCache
@@ -17,60 +17,24 @@ from services.tts.provider import (
     SpeechRefusedError,
     SpeechServerError,
     SpeechUnavailableError,
-    UnknownVoiceError,
 )
 from services.voice.audio import RATE_HZ
 from services.voice.opus import OpusDecoder
+from tests.fakes.scripted_speech import SPOKEN_HZ, ScriptedSpeech
 from tests.services.tts.sound import mono, rms_dbfs, share_at, tone
 
-RATE = 24_000
 LONG = "x" * 12  # 1.2 s
 
 
-class Tones:
-    """Says 0.1 s of its own tone for each character.
+def tones(name, hz, *fails, **how):
+    """Says 0.1 s of its own tone for each character."""
+    return ScriptedSpeech(name, lambda text: _tone_of(text, hz), fails=fails, **how)
 
-    Args:
-        fails: for each synthesis in turn the sound in seconds before its error; none after them.
-    """
 
-    level_dbfs = -20.0
-
-    def __init__(self, name, hz, *fails, opens=True, voices=("",)):
-        self.name = name
-        self.version = "1"
-        self.hz = hz
-        self.fails = list(fails)
-        self.opens = opens
-        self.voices = voices
-        self.asked = []
-        self.is_open = False
-        self.closed_early = 0
-
-    async def open(self):
-        if not self.opens:
-            raise SpeechUnavailableError("not here")
-        self.is_open = True
-
-    async def aclose(self):
-        self.is_open = False
-
-    async def synthesize(self, text, *, voice, speed, language):
-        self.asked.append((text, voice, speed, language))
-        if voice not in self.voices:
-            raise UnknownVoiceError("no such voice")
-        after_s, error = self.fails.pop(0) if self.fails else (1e9, None)
-        said_s = min(after_s, len(text) / 10)
-        try:
-            samples = tone(self.hz, said_s, rate_hz=RATE)
-            for at in range(0, len(samples), 4800):
-                yield PcmChunk(samples[at : at + 4800], RATE)
-                await asyncio.sleep(0)
-        except GeneratorExit:
-            self.closed_early += 1
-            raise
-        if error is not None:
-            raise error
+def _tone_of(text, hz):
+    samples = tone(hz, len(text) / 10, rate_hz=SPOKEN_HZ)
+    step_bytes = 2 * SPOKEN_HZ // 5
+    return [samples[at : at + step_bytes] for at in range(0, len(samples), step_bytes)]
 
 
 class Clock:
@@ -108,7 +72,7 @@ def share(found, hz):
 
 
 async def test_the_first_that_can_speaks(start):
-    first, second = Tones("first", 400), Tones("second", 900)
+    first, second = tones("first", 400), tones("second", 900)
     speech = await start(first, second)
     answer = speech.answer(speed=1.25, language="de")
     found = await heard(answer)
@@ -119,8 +83,8 @@ async def test_the_first_that_can_speaks(start):
 
 
 async def test_the_one_that_was_chosen_speaks_with_its_voice_and_the_others_with_theirs(start):
-    first = Tones("first", 400)
-    second = Tones("second", 900, (0.0, SpeechServerError()), voices=("", "soft"))
+    first = tones("first", 400)
+    second = tones("second", 900, (0.0, SpeechServerError()), voices=("", "soft"))
     speech = await start(first, second)
     await heard(speech.answer(provider="second", voice="soft"))
     assert [voice for _, voice, _, _ in second.asked] == ["soft"]
@@ -128,7 +92,7 @@ async def test_the_one_that_was_chosen_speaks_with_its_voice_and_the_others_with
 
 
 async def test_a_failure_before_any_sound_is_not_heard(start):
-    first, second = Tones("first", 400, (0.0, SpeechServerError("500"))), Tones("second", 900)
+    first, second = tones("first", 400, (0.0, SpeechServerError("500"))), tones("second", 900)
     answer = (await start(first, second)).answer()
     found = await heard(answer)
     assert share(found, 900) > 0.95
@@ -136,7 +100,7 @@ async def test_a_failure_before_any_sound_is_not_heard(start):
 
 
 async def test_a_chunk_that_was_heard_in_part_ends_and_the_next_is_said_by_the_next(start):
-    first, second = Tones("first", 400, (0.5, SpeechCutError())), Tones("second", 900)
+    first, second = tones("first", 400, (0.5, SpeechCutError())), tones("second", 900)
     answer = (await start(first, second)).answer()
     part = await heard(answer)
     rest = await heard(answer, "y" * 6)
@@ -147,7 +111,7 @@ async def test_a_chunk_that_was_heard_in_part_ends_and_the_next_is_said_by_the_n
 
 
 async def test_a_chunk_that_nobody_heard_yet_is_taken_back_and_said_again_from_its_start(start):
-    first, second = Tones("first", 400, (0.5, SpeechCutError())), Tones("second", 900)
+    first, second = tones("first", 400, (0.5, SpeechCutError())), tones("second", 900)
     answer = (await start(first, second)).answer()
     buffer: list[bytes] = []
 
@@ -162,7 +126,7 @@ async def test_a_chunk_that_nobody_heard_yet_is_taken_back_and_said_again_from_i
 
 
 async def test_nothing_is_taken_back_when_nothing_was_handed_over(start):
-    answer = (await start(Tones("first", 400, (0.0, TTSError())), Tones("second", 900))).answer()
+    answer = (await start(tones("first", 400, (0.0, TTSError())), tones("second", 900))).answer()
 
     def take_back():
         raise AssertionError("nothing was handed over")
@@ -171,7 +135,7 @@ async def test_nothing_is_taken_back_when_nothing_was_handed_over(start):
 
 
 async def test_the_first_does_not_come_back_within_an_answer(start, clock):
-    first, second = Tones("first", 400, (0.0, SpeechServerError())), Tones("second", 900)
+    first, second = tones("first", 400, (0.0, SpeechServerError())), tones("second", 900)
     speech = await start(first, second)
     answer = speech.answer()
     await heard(answer)
@@ -182,8 +146,8 @@ async def test_the_first_does_not_come_back_within_an_answer(start, clock):
 
 
 async def test_a_dead_provider_is_not_asked_each_time_and_is_told_once(start, clock, caplog):
-    first = Tones("first", 400, (0.0, SpeechServerError("500")), (0.0, SpeechServerError("500")))
-    speech = await start(first, Tones("second", 900))
+    first = tones("first", 400, (0.0, SpeechServerError("500")), (0.0, SpeechServerError("500")))
+    speech = await start(first, tones("second", 900))
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             await heard(speech.answer())
@@ -206,7 +170,7 @@ async def test_a_dead_provider_is_not_asked_each_time_and_is_told_once(start, cl
     ],
 )
 async def test_who_fails_rests_as_long_as_the_failure_may_last(start, clock, error, rest_s):
-    speech = await start(Tones("first", 400, (0.0, error)), Tones("second", 900))
+    speech = await start(tones("first", 400, (0.0, error)), tones("second", 900))
     await heard(speech.answer())
     clock.now_s = rest_s - 0.1
     assert speech.providers == ["second"]
@@ -215,13 +179,13 @@ async def test_who_fails_rests_as_long_as_the_failure_may_last(start, clock, err
 
 
 async def test_words_that_one_does_not_want_to_say_do_not_make_it_rest(start):
-    speech = await start(Tones("first", 400, (0.0, SpeechRefusedError())), Tones("second", 900))
+    speech = await start(tones("first", 400, (0.0, SpeechRefusedError())), tones("second", 900))
     assert share(await heard(speech.answer()), 900) > 0.95
     assert speech.providers == ["first", "second"]
 
 
 async def test_an_unknown_voice_is_replaced_by_the_usual_one_of_the_same_provider(start):
-    first, second = Tones("first", 400), Tones("second", 900)
+    first, second = tones("first", 400), tones("second", 900)
     speech = await start(first, second)
     answer = speech.answer(provider="first", voice="nosuch")
     assert share(await heard(answer), 400) > 0.95
@@ -231,7 +195,7 @@ async def test_an_unknown_voice_is_replaced_by_the_usual_one_of_the_same_provide
 
 
 async def test_a_bug_in_a_provider_is_a_failure_like_any_other_with_its_trace(start, caplog):
-    speech = await start(Tones("first", 400, (0.3, ZeroDivisionError())), Tones("second", 900))
+    speech = await start(tones("first", 400, (0.3, ZeroDivisionError())), tones("second", 900))
     with caplog.at_level(logging.WARNING):
         assert await heard(speech.answer())
     (record,) = caplog.records
@@ -240,8 +204,8 @@ async def test_a_bug_in_a_provider_is_a_failure_like_any_other_with_its_trace(st
 
 async def test_when_nobody_can_the_last_error_is_told(start):
     speech = await start(
-        Tones("first", 400, (0.0, SpeechServerError())),
-        Tones("second", 900, (0.0, SpeechKeyRefusedError("401"))),
+        tones("first", 400, (0.0, SpeechServerError())),
+        tones("second", 900, (0.0, SpeechKeyRefusedError("401"))),
     )
     answer = speech.answer()
     with pytest.raises(SpeechKeyRefusedError):
@@ -255,14 +219,14 @@ async def test_when_nobody_can_the_last_error_is_told(start):
 
 async def test_one_that_cannot_open_is_left_out_with_one_record(start, caplog):
     with caplog.at_level(logging.WARNING):
-        speech = await start(Tones("first", 400, opens=False), Tones("second", 900))
+        speech = await start(tones("first", 400, opens=False), tones("second", 900))
     assert speech.providers == ["second"]
     assert len(caplog.records) == 1
 
 
 async def test_two_chunks_made_at_once_replace_a_failing_provider_once(start, caplog):
     fail = (0.0, SpeechServerError())
-    first, second = Tones("first", 400, fail, fail), Tones("second", 900)
+    first, second = tones("first", 400, fail, fail), tones("second", 900)
     speech = await start(first, second)
     answer = speech.answer()
     with caplog.at_level(logging.WARNING):
@@ -272,7 +236,7 @@ async def test_two_chunks_made_at_once_replace_a_failing_provider_once(start, ca
 
 
 async def test_closing_ends_the_work_of_the_provider(start):
-    first = Tones("first", 400)
+    first = tones("first", 400)
     answer = (await start(first)).answer()
     async with contextlib.aclosing(answer.say("x" * 100)) as found:
         await anext(found)
@@ -280,7 +244,7 @@ async def test_closing_ends_the_work_of_the_provider(start):
 
 
 async def test_providers_are_closed_with_the_speech(clock):
-    first, second = Tones("first", 400), Tones("second", 900)
+    first, second = tones("first", 400), tones("second", 900)
     async with Speech([first, second], clock=clock):
         during = [first.is_open, second.is_open]
     after = [first.is_open, second.is_open]
@@ -297,7 +261,7 @@ async def cache(tmp_path):
 
 
 async def test_a_phrase_heard_before_is_not_made_again(start, cache):
-    first = Tones("first", 400)
+    first = tones("first", 400)
     speech = await start(first, cache=cache)
     spoken = await heard(speech.answer(), "x" * 30)
     assert await heard(speech.answer(), "x" * 30) == spoken
@@ -308,7 +272,7 @@ async def test_a_phrase_heard_before_is_not_made_again(start, cache):
 
 
 async def test_a_phrase_is_kept_only_once_the_loudness_of_its_voice_is_known(start, cache):
-    first = Tones("first", 400)
+    first = tones("first", 400)
     speech = await start(first, cache=cache)
     for _ in range(4):
         await heard(speech.answer(), LONG)
@@ -316,8 +280,8 @@ async def test_a_phrase_is_kept_only_once_the_loudness_of_its_voice_is_known(sta
 
 
 async def test_half_a_phrase_is_never_kept(start, cache):
-    first = Tones("first", 400, (2.5, SpeechCutError()))
-    speech = await start(first, Tones("second", 900), cache=cache)
+    first = tones("first", 400, (2.5, SpeechCutError()))
+    speech = await start(first, tones("second", 900), cache=cache)
     await heard(speech.answer(), "x" * 30)
     async with contextlib.aclosing(speech.answer().say("x" * 30)) as found:
         await anext(found)
@@ -326,7 +290,7 @@ async def test_half_a_phrase_is_never_kept(start, cache):
 
 
 async def test_espeak_goes_on_where_another_fails(start):
-    speech = await start(Tones("first", 400, (0.0, SpeechServerError())), EspeakSpeech())
+    speech = await start(tones("first", 400, (0.0, SpeechServerError())), EspeakSpeech())
     answer = speech.answer(language="en")
     found = await heard(answer, "Good morning to all of you.")
     decoder = OpusDecoder()
