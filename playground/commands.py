@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from .errors import for_person, invalid_form, unknown
-from .seed import BOT_ID, GUILD_ID
+from .seed import BOT_ID
 from .wire import Payload
-from .world import World
+from .world import Channel, World
 
 _MAX_COMMANDS = 100
 _NAME = re.compile(r"[-_\w]{1,32}")
@@ -31,18 +31,21 @@ class OptionType(IntEnum):
 
 
 class CommandStore:
-    """The bot's commands, global ones (scope None) and those of the guild."""
+    """The bot's commands, global ones (scope None) and those of each guild."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._scopes: dict[str | None, dict[str, Payload]] = {None: {}, GUILD_ID: {}}
+        guild_ids = [guild.id for guild in world.guilds()]
+        self._scopes: dict[str | None, dict[str, Payload]] = {
+            scope: {} for scope in (*guild_ids, None)
+        }
 
     def all(self, scope: str | None) -> list[Payload]:
         return list(self._scope(scope).values())
 
     def visible(self) -> list[Payload]:
-        """What a person is offered, the guild's own first."""
-        return [*self.all(GUILD_ID), *self.all(None)]
+        """What people are offered, the guilds' own first."""
+        return [command for scope in self._scopes for command in self.all(scope)]
 
     def get(self, scope: str | None, command_id: str) -> Payload:
         try:
@@ -50,9 +53,11 @@ class CommandStore:
         except KeyError:
             raise unknown("command") from None
 
-    def find(self, name: str) -> Payload:
+    def find(self, name: str, guild_id: str | None) -> Payload:
+        """The slash command of that name in a guild; None: in any guild, or everywhere."""
         for command in self.visible():
-            if command["name"] == name and command["type"] == 1:
+            is_offered = guild_id is None or command.get("guild_id") in (guild_id, None)
+            if is_offered and command["name"] == name and command["type"] == 1:
                 return command
         raise unknown("command")
 
@@ -166,7 +171,7 @@ def interaction_data(
     path: list[str],
     values: Mapping[str, object],
     *,
-    channel_id: str,
+    channel: Channel,
     focused: str | None = None,
 ) -> Payload:
     """The `data` of an interaction: the command, its options by type, and what they name.
@@ -206,7 +211,7 @@ def interaction_data(
         else:
             filled["value"] = _convert(option, value)
             if focused is None:
-                _resolve(world, option["type"], filled, resolved, channel_id)
+                _resolve(world, option["type"], filled, resolved, channel)
         options.append(filled)
     for node in reversed(nodes):
         options = [{"name": node["name"], "type": node["type"], "options": options}]
@@ -249,14 +254,15 @@ def _convert(option: Payload, value: object) -> object:
     return converted
 
 
-def _resolve(world: World, kind: int, filled: Payload, resolved: Payload, channel_id: str) -> None:
+def _resolve(world: World, kind: int, filled: Payload, resolved: Payload, channel: Channel) -> None:
     """Put the user, role, channel or file that an option names beside the options."""
 
     def into(section: str, key: str, payload: Payload) -> None:
         resolved.setdefault(section, {})[key] = payload
 
     value = str(filled["value"])
-    role = next((role for role in world.roles if role["id"] == value), None)
+    guild = world.guild(channel.guild_id) if channel.guild_id is not None else None
+    role = next((role for role in (guild.roles if guild else ()) if role["id"] == value), None)
     if kind == OptionType.ROLE or (kind == OptionType.MENTIONABLE and role is not None):
         if role is None:
             raise for_person("There is no such role.")
@@ -265,14 +271,15 @@ def _resolve(world: World, kind: int, filled: Payload, resolved: Payload, channe
         user = world.user(value)
         filled["value"] = user["id"]
         into("users", user["id"], user)
-        permissions = str(int(world.permissions_of(user["id"])))
-        into("members", user["id"], {**world.member(user["id"]), "permissions": permissions})
+        if guild is not None and guild.is_member(user["id"]):
+            permissions = str(int(world.permissions_in(channel, user["id"])))
+            into("members", user["id"], {**guild.member(user["id"]), "permissions": permissions})
     elif kind == OptionType.CHANNEL:
-        channel = world.channel(value)
-        filled["value"] = channel.id
-        into("channels", channel.id, {**channel.payload, "permissions": "0"})
+        named = world.channel(value)
+        filled["value"] = named.id
+        into("channels", named.id, {**named.payload, "permissions": "0"})
     elif kind == OptionType.ATTACHMENT:
         upload = world.attachments.claim(value)
-        attachment = world.attachments.add_all(channel_id, [upload])[0]
+        attachment = world.attachments.add_all(channel.id, [upload])[0]
         filled["value"] = attachment["id"]
         into("attachments", attachment["id"], attachment)

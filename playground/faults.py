@@ -173,21 +173,36 @@ class Faults:
         """Send RECONNECT (op 7): the client closes and resumes."""
         self._gateway.request_reconnect()
 
-    async def close_voice(self, code: int) -> None:
+    async def close_voice(self, code: int, *, channel: Channel | None = None) -> None:
         """Close the bot's voice websocket with `code`.
 
         After 4015 its session can be resumed, after any other it is gone. 0 cuts the
         connection without a close frame.
+
+        Args:
+            channel: where the bot is; None takes the call that lasts longest.
         """
-        await self._voice.close_bot(code)
+        await self._voice.close_bot(code, channel)
+
+    def silence_voice(self, *, channel: Channel | None = None) -> None:
+        """Drop the bot's voice session without telling: its websocket stays open, unanswered.
+
+        Args:
+            channel: as for `close_voice`.
+        """
+        self._voice.silence_bot(channel)
 
     async def move_bot(self, channel: Channel) -> None:
-        """Drag the bot into another voice channel."""
+        """Drag the bot out of the voice channel where it is in that guild, into this one."""
         await self._voice.move_bot(channel)
 
-    async def disconnect_bot(self) -> None:
-        """Throw the bot out of its voice channel."""
-        await self._voice.disconnect_bot()
+    async def disconnect_bot(self, *, channel: Channel | None = None) -> None:
+        """Throw the bot out of its voice channel.
+
+        Args:
+            channel: as for `close_voice`.
+        """
+        await self._voice.disconnect_bot(channel)
 
     def drop_voice_packets(self, count: int, *, speaker_id: str | None = None) -> None:
         """Lose the next `count` packets of a speaker, or of anybody."""

@@ -20,7 +20,8 @@ from enum import IntEnum, IntFlag
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from .errors import Refusal
-from .seed import BOT_ID, GUILD_ID
+from .guild import Guild
+from .seed import BOT_ID
 from .wire import Payload, to_json
 from .world import Event, World
 
@@ -108,6 +109,7 @@ class Connection:
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         self.session: Session | None = None
+        self.is_silent = False  # open, but nothing comes of what either side sends
         self._request = request
         self._socket = socket
         self._queue: asyncio.Queue[str | bytes] = asyncio.Queue()
@@ -122,6 +124,8 @@ class Connection:
         self.send_frame(to_json({"op": op, "d": data, "s": None, "t": None}))
 
     def send_frame(self, frame: str | bytes) -> None:
+        if self.is_silent:
+            return
         if self._queue.qsize() >= _MAX_QUEUED_FRAMES:
             self.cut()  # the client does not read; it may resume
             return
@@ -171,8 +175,9 @@ class Session:
         self._kept: deque[tuple[int, str]] = deque(maxlen=_REPLAY_EVENTS)
 
     @property
-    def has_guild(self) -> bool:
-        return (int(GUILD_ID) >> 22) % self._shard_count == self._shard_id
+    def guilds(self) -> list[Guild]:
+        """The guilds of its shard."""
+        return [guild for guild in self._world.guilds() if self._has_guild(guild.id)]
 
     @property
     def idle_s(self) -> float:
@@ -209,11 +214,15 @@ class Session:
         intent = needed[0] if in_guild else needed[1]
         if intent is not None and not self.intents & intent:
             return
-        if not (self.has_guild if in_guild else self._shard_id == 0):
+        if not self._has_guild(event.guild_id):
             return
         if in_guild and not self._may_see(event):
             return
         self.dispatch(event.name, self._visible(event))
+
+    def _has_guild(self, guild_id: str | None) -> bool:
+        """Whether a guild, or None: direct messages, belong to its shard."""
+        return (int(guild_id or 0) >> 22) % self._shard_count == self._shard_id
 
     def _may_see(self, event: Event) -> bool:
         key = "id" if event.name.startswith(("CHANNEL_", "THREAD_")) else "channel_id"
@@ -228,7 +237,9 @@ class Session:
         if event.name in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
             data = self._visible_message(data, event.guild_id)
         elif event.name in ("TYPING_START", "MESSAGE_REACTION_ADD") and event.guild_id is not None:
-            data = {**data, "member": self._world.full_member(data["user_id"])}
+            guild = self._world.guild(event.guild_id)
+            if guild.is_member(data["user_id"]):
+                data = {**data, "member": guild.full_member(data["user_id"])}
         if event.guild_id is not None and "guild_id" not in data:
             data = {**data, "guild_id": event.guild_id}
         return data
@@ -238,8 +249,9 @@ class Session:
             return message
         visible = {**message, "guild_id": guild_id}
         author_id = message["author"]["id"]
-        if "webhook_id" not in message and self._world.is_member(author_id):
-            visible["member"] = self._world.member(author_id)
+        guild = self._world.guild(guild_id)
+        if "webhook_id" not in message and guild.is_member(author_id):
+            visible["member"] = guild.member(author_id)
         mentioned = any(user["id"] == BOT_ID for user in message["mentions"])
         if not (self.intents & Intent.MESSAGE_CONTENT or author_id == BOT_ID or mentioned):
             visible |= {"content": "", "embeds": [], "attachments": [], "components": []}
@@ -392,14 +404,18 @@ class Gateway:
                 "session_id": session.id,
                 "resume_gateway_url": self.url,
                 "shard": [shard_id, shard_count],
-                "guilds": [{"id": GUILD_ID, "unavailable": True}] if session.has_guild else [],
+                "guilds": [{"id": guild.id, "unavailable": True} for guild in session.guilds],
                 "private_channels": [],
                 "application": {"id": BOT_ID, "flags": self._world.application()["flags"]},
             },
         )
-        if session.has_guild and intents & Intent.GUILDS:
-            all_members = bool(intents & Intent.GUILD_MEMBERS)
-            session.dispatch("GUILD_CREATE", self._world.full_guild(all_members=all_members))
+        for guild in session.guilds if intents & Intent.GUILDS else ():
+            full_guild = self._world.full_guild(
+                guild,
+                all_members=bool(intents & Intent.GUILD_MEMBERS),
+                voice_states=bool(intents & Intent.GUILD_VOICE_STATES),
+            )
+            session.dispatch("GUILD_CREATE", full_guild)
         self._note_presence()
 
     def _resume(self, connection: Connection, data: Payload) -> None:
@@ -421,16 +437,17 @@ class Gateway:
         self._note_presence()
 
     def _send_members(self, session: Session, data: Payload) -> None:
+        guild = {guild.id: guild for guild in session.guilds}[str(data["guild_id"])]
         query, user_ids = str(data.get("query") or "").lower(), data.get("user_ids")
         wanted = [user_ids] if isinstance(user_ids, str) else user_ids
-        members = self._world.members()
+        members = guild.members()
         if wanted is not None:
             chosen = {str(user_id) for user_id in wanted}
             members = [m for m in members if m["user"]["id"] in chosen]
         else:
             members = [m for m in members if m["user"]["username"].lower().startswith(query)]
         chunk: Payload = {
-            "guild_id": GUILD_ID,
+            "guild_id": guild.id,
             "members": members[: int(data.get("limit") or 0) or None],
             "chunk_index": 0,
             "chunk_count": 1,

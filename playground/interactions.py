@@ -19,7 +19,7 @@ from .attachments import MAX_FILE_BYTES, Upload
 from .commands import CommandStore, interaction_data
 from .errors import Refusal, for_person, invalid_form, unknown
 from .messages import ButtonStyle, ComponentType, MessageFlag, MessageType
-from .seed import BOT_ID, BOT_PERMISSIONS, GUILD_ID
+from .seed import BOT_ID
 from .wire import Payload
 from .world import Channel, World
 
@@ -83,7 +83,7 @@ class Interactions:
     ) -> None:
         """Run a slash command; `name` may be followed by a group and a subcommand."""
         command, path = self._command(user, channel, name)
-        data = interaction_data(self._world, command, path, values, channel_id=channel.id)
+        data = interaction_data(self._world, command, path, values, channel=channel)
         await self._ask(InteractionType.APPLICATION_COMMAND, user, channel, data)
 
     async def autocomplete(
@@ -96,7 +96,7 @@ class Interactions:
     ) -> list[Payload]:
         command, path = self._command(user, channel, name)
         data = interaction_data(
-            self._world, command, path, values, channel_id=channel.id, focused=focused
+            self._world, command, path, values, channel=channel, focused=focused
         )
         result = await self._ask(
             InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE, user, channel, data
@@ -118,7 +118,7 @@ class Interactions:
 
     def _command(self, user: Payload, channel: Channel, name: str) -> tuple[Payload, list[str]]:
         first, *path = name.removeprefix("/").split() or [""]
-        command = self._commands.find(first)
+        command = self._commands.find(first, channel.guild_id)
         in_dm = channel.guild_id is None
         contexts = command["contexts"]
         if in_dm and (
@@ -131,7 +131,7 @@ class Interactions:
             raise for_person("This command works in direct messages only.")
         needed = command["default_member_permissions"]
         if needed is not None and not in_dm:
-            held = self._world.permissions_of(user["id"])
+            held = self._world.permissions_in(channel, user["id"])
             is_owner = user["id"] == self._world.owner["id"]
             if not is_owner and (int(needed) == 0 or held & int(needed) != int(needed)):
                 raise for_person("You are not allowed to use this command.")
@@ -183,7 +183,7 @@ class Interactions:
             "data": interaction.data,
             "channel_id": channel.id,
             "channel": dict(channel.payload),
-            "app_permissions": str(int(BOT_PERMISSIONS)),
+            "app_permissions": str(int(self._world.permissions_in(channel, BOT_ID))),
             "locale": "en-US",
             "entitlements": [],
             "attachment_size_limit": MAX_FILE_BYTES,
@@ -193,13 +193,13 @@ class Interactions:
             payload["user"] = user
             payload["authorizing_integration_owners"] = {"0": "0"}
         else:
-            permissions = str(int(self._world.permissions_of(user["id"])))
-            member = self._world.full_member(user["id"])
-            payload["member"] = {**member, "permissions": permissions}
-            payload["guild_id"] = GUILD_ID
-            payload["guild"] = {"id": GUILD_ID, "locale": "en-US", "features": []}
+            guild = self._world.guild(channel.guild_id)
+            permissions = str(int(self._world.permissions_in(channel, user["id"])))
+            payload["member"] = {**guild.full_member(user["id"]), "permissions": permissions}
+            payload["guild_id"] = guild.id
+            payload["guild"] = {"id": guild.id, "locale": "en-US", "features": []}
             payload["guild_locale"] = "en-US"
-            payload["authorizing_integration_owners"] = {"0": GUILD_ID}
+            payload["authorizing_integration_owners"] = {"0": guild.id}
         if message is not None:
             payload["message"] = self._world.render(message)
         return payload

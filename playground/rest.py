@@ -25,10 +25,11 @@ from .commands import CommandStore
 from .errors import Refusal, invalid_form, missing_access, missing_permissions, unknown
 from .faults import Faults, RestFault
 from .gateway import Gateway
+from .guild import Guild
 from .interactions import Interactions
 from .limits import RateLimiter, Verdict
 from .messages import MessageFlag
-from .seed import BOT_ID, GUILD_ID, ChannelType
+from .seed import BOT_ID, ChannelType, Permission
 from .wire import Payload, respond
 from .world import Channel, World, check_emoji, check_may_write
 
@@ -103,16 +104,16 @@ class Rest:
         followup = "/webhooks/{application_id}/{token}/messages/{message_id}"
         endpoints: list[tuple[str, str, Handler, str | None]] = [
             ("GET", "/users/@me", lambda _: self._me(), None),
-            ("GET", "/users/@me/guilds", lambda _: [self._world.guild()], None),
+            ("GET", "/users/@me/guilds", lambda _: self._guilds(), None),
             ("POST", "/users/@me/channels", self._open_dm, None),
             ("GET", "/users/{user_id}", lambda c: self._world.user(c.params["user_id"]), None),
             ("GET", "/oauth2/applications/@me", lambda _: self._world.application(), None),
             ("GET", "/applications/@me", lambda _: self._world.application(), None),
             ("GET", "/gateway", lambda _: {"url": self._gateway.url}, None),
             ("GET", "/gateway/bot", lambda _: self._gateway_bot(), None),
-            ("GET", "/guilds/{guild_id}", self._guild, None),
+            ("GET", "/guilds/{guild_id}", lambda c: self._guild(c).payload(), None),
             ("GET", "/guilds/{guild_id}/channels", self._guild_channels, None),
-            ("GET", "/guilds/{guild_id}/roles", lambda c: self._guild(c)["roles"], None),
+            ("GET", "/guilds/{guild_id}/roles", lambda c: self._guild(c).roles, None),
             ("GET", "/guilds/{guild_id}/members", self._guild_members, None),
             ("GET", "/guilds/{guild_id}/members/{user_id}", self._guild_member, None),
             ("GET", "/guilds/{guild_id}/threads/active", self._active_threads, None),
@@ -246,30 +247,28 @@ class Rest:
     def _open_dm(self, call: Call) -> Payload:
         return dict(self._world.dm_with(str(call.object.get("recipient_id"))).payload)
 
-    def _guild(self, call: Call) -> Payload:
-        if call.params["guild_id"] != GUILD_ID:
-            raise unknown("guild")
-        return self._world.guild()
+    def _guilds(self) -> list[Payload]:
+        return [guild.payload() for guild in self._world.guilds()]
+
+    def _guild(self, call: Call) -> Guild:
+        return self._world.guild(call.params["guild_id"])
 
     def _guild_channels(self, call: Call) -> list[Payload]:
-        self._guild(call)
-        return [c.payload for c in self._world.guild_channels() if self._world.bot_can_view(c)]
+        channels = self._world.guild_channels(self._guild(call).id)
+        return [channel.payload for channel in channels if self._world.bot_can_view(channel)]
 
     def _guild_members(self, call: Call) -> list[Payload]:
-        self._guild(call)
+        guild = self._guild(call)
         after, limit = _number(call.query, "after", 0), _number(call.query, "limit", 1)
-        return [m for m in self._world.members() if int(m["user"]["id"]) > after][:limit]
+        return [m for m in guild.members() if int(m["user"]["id"]) > after][:limit]
 
     def _guild_member(self, call: Call) -> Payload:
-        self._guild(call)
-        if not self._world.is_member(call.params["user_id"]):
-            raise unknown("member")
-        return self._world.full_member(call.params["user_id"])
+        return self._guild(call).full_member(call.params["user_id"])
 
     def _active_threads(self, call: Call) -> Payload:
-        self._guild(call)
-        threads = [t.payload for t in self._world.threads() if self._world.bot_can_view(t)]
-        return {"threads": threads, "members": []}
+        threads = self._world.threads(self._guild(call).id)
+        visible = [thread.payload for thread in threads if self._world.bot_can_view(thread)]
+        return {"threads": visible, "members": []}
 
     # Channels
 
@@ -337,6 +336,9 @@ class Rest:
 
     def _history(self, call: Call) -> list[Payload]:
         channel = self._channel(call)
+        is_voice = channel.type == ChannelType.VOICE
+        if is_voice and not self._world.bot_can(Permission.CONNECT, channel):
+            raise missing_access()
         limit = _number(call.query, "limit", 50)
         if not 1 <= limit <= 100:
             raise invalid_form("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")

@@ -1,4 +1,4 @@
-"""What the playground holds from the start: its guild, people, roles and channels.
+"""What the playground holds from the start: its guilds, people, roles and channels.
 
 All of it has constant ids:
 
@@ -11,6 +11,10 @@ All of it has constant ids:
                                                          help       1100000000000000204
                                                          Lounge     1100000000000000205
                                                          Studio     1100000000000000206
+
+Further servers are numbered from 2. Server 2 has the same people and roles, the person
+"Listener 2", and the channels "chat 2" and "Lounge 2"; `in_server(LOUNGE_ID, 2)` is the id that
+there stands where LOUNGE_ID stands in the first one.
 """
 
 from __future__ import annotations
@@ -32,7 +36,10 @@ LOUNGE_ID = "1100000000000000205"
 STUDIO_ID = "1100000000000000206"
 FRIENDS_ROLE_ID = "1100000000000000401"
 BOT_ROLE_ID = "1100000000000000402"
+LISTENER_ID = "1100000000000000104"  # in further servers only
 
+_IDS_PER_SERVER = 10_000_000  # over 2**22, which makes the servers spread over shards
+_DM_ID_BEYOND_PERSON = 200
 _VOICE = {"bitrate": 64_000, "user_limit": 0, "rtc_region": None, "video_quality_mode": 1}
 BEGINNING = "2023-04-24T00:00:00+00:00"
 
@@ -93,12 +100,25 @@ BOT_PERMISSIONS = (
 OWNER_PERMISSIONS = (1 << 53) - 1
 
 
-def people() -> list[Payload]:
-    return [
+def in_server(seed_id: str, server: int) -> str:
+    """The id that in that server stands where `seed_id` stands in the first."""
+    return str(int(seed_id) + (server - 1) * _IDS_PER_SERVER)
+
+
+def guild_name(*, server: int) -> str:
+    return "Playground" if server == 1 else f"Server {server}"
+
+
+def people(*, server: int) -> list[Payload]:
+    everywhere = [
         user(ALICE_ID, "Alice", colour=0xD9480F),
         user(BOB_ID, "Bob", colour=0x2B8A3E),
         user(CHEN_ID, "Chen", colour=0x862E9C),
     ]
+    if server == 1:
+        return everywhere
+    listener = user(in_server(LISTENER_ID, server), f"Listener {server}", colour=0x0B7285)
+    return [*everywhere, listener]
 
 
 def user(user_id: str, name: str, *, colour: int, is_bot: bool = False) -> Payload:
@@ -114,10 +134,10 @@ def user(user_id: str, name: str, *, colour: int, is_bot: bool = False) -> Paylo
     }
 
 
-def roles(bot_name: str) -> list[Payload]:
+def roles(bot_name: str, *, server: int) -> list[Payload]:
     def role(role_id: str, name: str, position: int, permissions: int, **more: object) -> Payload:
         return {
-            "id": role_id,
+            "id": in_server(role_id, server),
             "name": name,
             "position": position,
             "permissions": str(int(permissions)),
@@ -139,14 +159,22 @@ def roles(bot_name: str) -> list[Payload]:
     ]
 
 
-def channels() -> list[Payload]:
+def member_roles(*, server: int) -> dict[str, list[str]]:
+    """The roles that members have besides @everyone, by user id."""
+    return {
+        BOB_ID: [in_server(FRIENDS_ROLE_ID, server)],
+        BOT_ID: [in_server(BOT_ROLE_ID, server)],
+    }
+
+
+def channels(*, server: int) -> list[Payload]:
     def channel(
         channel_id: str, name: str, topic: str | None, kind: ChannelType, **more: object
     ) -> Payload:
         return {
-            "id": channel_id,
+            "id": in_server(channel_id, server),
             "type": kind,
-            "guild_id": GUILD_ID,
+            "guild_id": in_server(GUILD_ID, server),
             "name": name,
             "topic": topic,
             "position": int(channel_id) - int(CHAT_ID),
@@ -159,6 +187,12 @@ def channels() -> list[Payload]:
             **more,
         }
 
+    if server > 1:
+        topic = "Mention the bot to talk to it."
+        return [
+            channel(CHAT_ID, f"chat {server}", topic, ChannelType.TEXT),
+            channel(LOUNGE_ID, f"Lounge {server}", None, ChannelType.VOICE, **_VOICE),
+        ]
     return [
         channel(
             CHAT_ID,
@@ -184,9 +218,9 @@ def channels() -> list[Payload]:
     ]
 
 
-def dm_channel(channel_id: str, person: Payload) -> Payload:
+def dm_channel(person: Payload) -> Payload:
     return {
-        "id": channel_id,
+        "id": str(int(person["id"]) + _DM_ID_BEYOND_PERSON),
         "type": ChannelType.DM,
         "recipients": [person],
         "last_message_id": None,

@@ -51,6 +51,8 @@ class Playground:
         token: what the bot logs in with.
         notice: a line that the page shows on top.
         model_app: an OpenAI-compatible application with its routes under /v1, mounted at /model.
+        extra_servers: how many servers (guilds) there are besides the first; `seed` tells what
+            they hold.
     """
 
     def __init__(
@@ -63,12 +65,13 @@ class Playground:
         notice: str | None = None,
         model_app: web.Application | None = None,
         bot_name: str = "Sparrow",
+        extra_servers: int = 0,
     ) -> None:
         if host != LOOPBACK:
             raise ValueError(f"the playground listens on {LOOPBACK} only, not on {host!r}")
         self.token = token
         self.limits = limits or Limits()
-        self.world = World(bot_name=bot_name)
+        self.world = World(bot_name=bot_name, extra_servers=extra_servers)
         self.commands = CommandStore(self.world)
         self.gateway = Gateway(self.world, token=token)
         self.voice = Voice(self.world, host=host)

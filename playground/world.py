@@ -1,4 +1,4 @@
-"""The world: one guild with its people, channels, threads and messages, held in memory.
+"""The world: guilds with their people, channels, threads and messages, held in memory.
 
 Pure state. It does no input or output: whoever wants to know what happens subscribes to
 its events. Payloads have the shapes of Discord's API v10 and ids are strings. A message's
@@ -21,19 +21,9 @@ from . import messages as rules
 from . import seed
 from .attachments import AttachmentStore, Upload
 from .errors import Refusal, invalid_form, missing_permissions, unknown
+from .guild import Guild
 from .messages import MessageFlag, MessageType
-from .seed import (
-    BOB_ID,
-    BOT_ID,
-    BOT_PERMISSIONS,
-    BOT_ROLE_ID,
-    EVERYONE_PERMISSIONS,
-    FRIENDS_ROLE_ID,
-    GUILD_ID,
-    OWNER_PERMISSIONS,
-    ChannelType,
-    Permission,
-)
+from .seed import ALICE_ID, BOT_ID, EVERYONE_PERMISSIONS, GUILD_ID, ChannelType, Permission
 from .wire import Payload
 
 log = logging.getLogger(__name__)
@@ -80,9 +70,6 @@ class Channel:
     messages: OrderedDict[str, Payload] = field(default_factory=OrderedDict)
     reactions: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     nonces: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
-    is_hidden_from_bot: bool = False
-    is_read_only_for_bot: bool = False
-    is_closed_to_bot: bool = False  # a voice channel that it may not enter
 
     @property
     def id(self) -> str:
@@ -110,29 +97,32 @@ class Channel:
 
 
 class World:
-    """Everything there is. Not thread-safe: it lives on one event loop."""
+    """Everything there is. Not thread-safe: it lives on one event loop.
 
-    def __init__(self, *, bot_name: str = "Sparrow") -> None:
-        self.guild_name = "Playground"
+    Args:
+        extra_servers: how many guilds there are besides the first; `seed` tells what they hold.
+    """
+
+    def __init__(self, *, bot_name: str = "Sparrow", extra_servers: int = 0) -> None:
         self.bot = seed.user(BOT_ID, bot_name, colour=0x5865F2, is_bot=True)
-        self.people = seed.people()
-        self.owner = self.people[0]
-        self.roles = seed.roles(bot_name)
         self.attachments = AttachmentStore(self.new_id)
         self.bot_is_online = False
         self.allows_privileged_intents = True
         self.recent_events: deque[Event] = deque(maxlen=_MAX_KEPT_EVENTS)
-        self._users = {user["id"]: user for user in (*self.people, self.bot)}
-        self._member_roles = {BOB_ID: [FRIENDS_ROLE_ID], BOT_ID: [BOT_ROLE_ID]}
+        self._users: dict[str, Payload] = {}
+        self._guilds: dict[str, Guild] = {}
         self._channels: dict[str, Channel] = {}
         self._dms: dict[str, Channel] = {}
         self._subscribers: list[Subscriber] = []
-        self._voice_states: dict[str, Payload] = {}
+        self._voice_states: dict[tuple[str, str], Payload] = {}  # by guild and user
         self._last_id = 0
-        for payload in seed.channels():
-            self._channels[payload["id"]] = Channel(payload)
-        for position, person in enumerate(self.people, start=301):
-            dm = Channel(seed.dm_channel(f"1100000000000000{position}", person))
+        for server in range(1, extra_servers + 2):
+            self._add_guild(server, bot_name)
+        self.people = list(self._users.values())
+        self.owner = self._users[ALICE_ID]
+        self._users[BOT_ID] = self.bot
+        for person in self.people:
+            dm = Channel(seed.dm_channel(person))
             self._channels[dm.id] = self._dms[person["id"]] = dm
 
     # Events
@@ -172,8 +162,19 @@ class World:
                 return user
         raise unknown("user")
 
-    def is_member(self, user_id: str) -> bool:
-        return user_id in self._users
+    @property
+    def guild_name(self) -> str:
+        """The first guild's name."""
+        return self._guilds[GUILD_ID].name
+
+    def guilds(self) -> list[Guild]:
+        return list(self._guilds.values())
+
+    def guild(self, guild_id: str) -> Guild:
+        try:
+            return self._guilds[guild_id]
+        except KeyError:
+            raise unknown("guild") from None
 
     def application(self) -> Payload:
         """The bot's application, whose owner is Alice."""
@@ -199,31 +200,6 @@ class World:
             "interactions_endpoint_url": None,
         }
 
-    def members(self) -> list[Payload]:
-        return [self.full_member(user_id) for user_id in self._users]
-
-    def member(self, user_id: str) -> Payload:
-        """A guild member without its user, as messages carry it."""
-        return {
-            "roles": self._member_roles.get(user_id, []),
-            "nick": None,
-            "avatar": None,
-            "joined_at": seed.BEGINNING,
-            "premium_since": None,
-            "deaf": False,
-            "mute": False,
-            "pending": False,
-            "flags": 0,
-        }
-
-    def full_member(self, user_id: str) -> Payload:
-        return {**self.member(user_id), "user": self._users[user_id]}
-
-    def permissions_of(self, user_id: str) -> int:
-        if user_id == self.owner["id"]:
-            return OWNER_PERMISSIONS
-        return BOT_PERMISSIONS if user_id == BOT_ID else EVERYONE_PERMISSIONS
-
     def channel(self, name_or_id: str | int) -> Channel:
         """A channel by id, or a guild channel or thread by name."""
         key = str(name_or_id)
@@ -246,108 +222,105 @@ class World:
         except KeyError:
             raise unknown("user") from None
 
-    def guild_channels(self) -> list[Channel]:
-        return [c for c in self._channels.values() if c.guild_id and not c.is_thread]
+    def guild_channels(self, guild_id: str | None = None) -> list[Channel]:
+        """The channels of a guild, or of all."""
+        return [c for c in self._channels.values() if not c.is_thread and _is_in(c, guild_id)]
 
-    def threads(self, *, archived: bool = False) -> list[Channel]:
-        return [c for c in self._channels.values() if c.is_thread and c.is_archived == archived]
+    def threads(self, guild_id: str | None = None, *, archived: bool = False) -> list[Channel]:
+        """The threads of a guild, or of all."""
+        threads = [c for c in self._channels.values() if c.is_thread and _is_in(c, guild_id)]
+        return [thread for thread in threads if thread.is_archived == archived]
 
     def dms(self) -> list[Channel]:
         return list(self._dms.values())
 
+    def permissions_in(self, channel: Channel, user_id: str) -> int:
+        """What somebody may do in a channel; in a thread its parent's permissions count."""
+        if channel.guild_id is None:
+            return EVERYONE_PERMISSIONS
+        governing = self._channels.get(channel.payload["parent_id"] or "", channel)
+        overwrites = governing.payload["permission_overwrites"]
+        return self.guild(channel.guild_id).permissions_of(user_id, overwrites)
+
+    def bot_can(self, needed: Permission, channel: Channel) -> bool:
+        return self.permissions_in(channel, BOT_ID) & needed == needed
+
     def bot_can_view(self, channel: Channel) -> bool:
-        return not self._governing(channel).is_hidden_from_bot
+        return self.bot_can(Permission.VIEW_CHANNEL, channel)
 
     def bot_can_send(self, channel: Channel) -> bool:
-        governing = self._governing(channel)
-        return not (governing.is_hidden_from_bot or governing.is_read_only_for_bot)
-
-    def bot_can_connect(self, channel: Channel) -> bool:
-        return not (channel.is_hidden_from_bot or channel.is_closed_to_bot)
+        in_thread = Permission.SEND_MESSAGES_IN_THREADS
+        return self.bot_can(in_thread if channel.is_thread else Permission.SEND_MESSAGES, channel)
 
     def voice_states_in(self, channel: Channel) -> list[Payload]:
         return [s for s in self._voice_states.values() if s["channel_id"] == channel.id]
 
-    def is_self_deaf(self, user_id: str) -> bool:
-        return bool(self._voice_states.get(user_id, {}).get("self_deaf"))
+    def voice_states_of(self, user_id: str) -> list[Payload]:
+        """Where somebody is in voice: one channel a guild at most."""
+        return [s for s in self._voice_states.values() if s["user_id"] == user_id]
+
+    def voice_state(self, guild_id: str, user_id: str) -> Payload | None:
+        return self._voice_states.get((guild_id, user_id))
 
     def set_voice_state(
         self,
         user_id: str,
-        channel: Channel | None,
+        channel: Channel,
         *,
         session_id: str | None = None,
         self_mute: bool | None = None,
         self_deaf: bool | None = None,
     ) -> None:
-        """Say where somebody is in voice; None: nowhere. What is not given stays as it was."""
-        if channel is None and user_id not in self._voice_states:
-            return
-        before = self._voice_states.pop(user_id, {})
+        """Say where in a guild somebody is in voice. What is not given stays as it was.
+
+        Who may not speak there is suppressed.
+        """
+        guild_id = channel.payload["guild_id"]
+        before = self._voice_states.pop((guild_id, user_id), {})
         state: Payload = {
-            "guild_id": GUILD_ID,
-            "channel_id": None if channel is None else channel.id,
+            "guild_id": guild_id,
+            "channel_id": channel.id,
             "user_id": user_id,
-            "member": self.full_member(user_id),
+            "member": self.guild(guild_id).full_member(user_id),
             "session_id": session_id or before.get("session_id", ""),
             "deaf": False,
             "mute": False,
             "self_deaf": before.get("self_deaf", False) if self_deaf is None else self_deaf,
             "self_mute": before.get("self_mute", False) if self_mute is None else self_mute,
             "self_video": False,
-            "suppress": False,
+            "suppress": not self.permissions_in(channel, user_id) & Permission.SPEAK,
             "request_to_speak_timestamp": None,
         }
-        if channel is not None:
-            self._voice_states[user_id] = state
-        self.emit("VOICE_STATE_UPDATE", state, guild_id=GUILD_ID)
+        self._voice_states[guild_id, user_id] = state
+        self.emit("VOICE_STATE_UPDATE", state, guild_id=guild_id)
 
-    def guild(self) -> Payload:
-        """The guild as REST shows it, without channels and members."""
-        return {
-            "id": GUILD_ID,
-            "name": self.guild_name,
-            "icon": None,
-            "splash": None,
-            "discovery_splash": None,
-            "banner": None,
-            "description": None,
-            "owner_id": self.owner["id"],
-            "roles": self.roles,
-            "emojis": [],
-            "stickers": [],
-            "features": [],
-            "afk_timeout": 300,
-            "afk_channel_id": None,
-            "system_channel_id": None,
-            "system_channel_flags": 0,
-            "rules_channel_id": None,
-            "public_updates_channel_id": None,
-            "verification_level": 0,
-            "default_message_notifications": 1,
-            "explicit_content_filter": 0,
-            "mfa_level": 0,
-            "nsfw_level": 0,
-            "premium_tier": 0,
-            "premium_subscription_count": 0,
-            "preferred_locale": "en-US",
-            "vanity_url_code": None,
-        }
+    def end_voice_state(self, guild_id: str, user_id: str) -> None:
+        """Say that somebody is in no voice channel of a guild; nothing, when they were in none."""
+        state = self._voice_states.pop((guild_id, user_id), None)
+        if state is not None:
+            left = {**state, "channel_id": None, "suppress": False}
+            self.emit("VOICE_STATE_UPDATE", left, guild_id=guild_id)
 
-    def full_guild(self, *, all_members: bool) -> Payload:
-        """The guild as GUILD_CREATE shows it; members other than the bot on request."""
-        members = self._users if all_members else [BOT_ID]
+    def full_guild(self, guild: Guild, *, all_members: bool, voice_states: bool) -> Payload:
+        """A guild as GUILD_CREATE shows it.
+
+        Args:
+            all_members: show members other than the bot and those in voice channels.
+            voice_states: show who is in a voice channel.
+        """
+        states = [s for s in self._voice_states.values() if s["guild_id"] == guild.id]
+        shown = {BOT_ID, *(s["user_id"] for s in states if voice_states)}
         return {
-            **self.guild(),
+            **guild.payload(),
             "joined_at": seed.BEGINNING,
             "large": False,
             "unavailable": False,
-            "member_count": len(self._users),
-            "members": [self.full_member(user_id) for user_id in members],
-            "channels": [c.payload for c in self.guild_channels() if self.bot_can_view(c)],
-            "threads": [c.payload for c in self.threads() if self.bot_can_view(c)],
+            "member_count": len(guild.users),
+            "members": [m for m in guild.members() if all_members or m["user"]["id"] in shown],
+            "channels": [c.payload for c in self.guild_channels(guild.id) if self.bot_can_view(c)],
+            "threads": [c.payload for c in self.threads(guild.id) if self.bot_can_view(c)],
             "presences": [],
-            "voice_states": list(self._voice_states.values()),
+            "voice_states": [_within_guild(state) for state in states if voice_states],
             "stage_instances": [],
             "guild_scheduled_events": [],
             "soundboard_sounds": [],
@@ -443,7 +416,7 @@ class World:
         if flags & MessageFlag.SUPPRESS_EMBEDS:
             message["embeds"] = []
         if "content" in body or "allowed_mentions" in body:
-            self._add_mentions(message, body.get("allowed_mentions"))
+            self._add_mentions(channel, message, body.get("allowed_mentions"))
         files = list(uploads)
         if body.get("attachments") is not None:
             kept = {str(item.get("id")) for item in body["attachments"]}
@@ -585,8 +558,12 @@ class World:
             message = self.message(parent, from_message_id)
             message = {**message, "flags": int(message["flags"] | MessageFlag.HAS_THREAD)}
             parent.messages[from_message_id] = message
-            self.emit("MESSAGE_UPDATE", self.render(message), guild_id=GUILD_ID)
-            starter = {"message_id": from_message_id, "channel_id": parent.id, "guild_id": GUILD_ID}
+            self.emit("MESSAGE_UPDATE", self.render(message), guild_id=parent.guild_id)
+            starter = {
+                "message_id": from_message_id,
+                "channel_id": parent.id,
+                "guild_id": parent.guild_id,
+            }
             self.post(
                 thread,
                 owner,
@@ -600,7 +577,7 @@ class World:
                 owner,
                 {"content": title},
                 message_type=MessageType.THREAD_CREATED,
-                extra={"message_reference": {"channel_id": thread_id, "guild_id": GUILD_ID}},
+                extra={"message_reference": {"channel_id": thread_id, "guild_id": parent.guild_id}},
             )
         return thread, None
 
@@ -645,9 +622,7 @@ class World:
         speak: bool = True,
     ) -> None:
         """Allow or forbid the bot to see a guild channel, and to write, enter or speak there."""
-        channel.is_hidden_from_bot, channel.is_read_only_for_bot = not view, not send
-        channel.is_closed_to_bot = not connect
-        denied = 0
+        denied = Permission(0)
         if not view:
             denied |= Permission.VIEW_CHANNEL
         if not send:
@@ -656,8 +631,25 @@ class World:
             denied |= Permission.CONNECT
         if not speak:
             denied |= Permission.SPEAK
-        overwrite = {"id": BOT_ID, "type": 1, "allow": "0", "deny": str(int(denied))}
-        channel.payload["permission_overwrites"] = [overwrite] if denied else []
+        self.set_overwrite(channel, BOT_ID, deny=denied)
+
+    def set_overwrite(
+        self, channel: Channel, role_or_user_id: str, *, allow: int = 0, deny: int = 0
+    ) -> None:
+        """Give and take a role's or a member's permissions in a channel, instead of earlier ones.
+
+        Who is in a voice channel already keeps what they have there until they enter it anew.
+        """
+        role_ids = {role["id"] for role in self.guild(channel.payload["guild_id"]).roles}
+        overwrite = {
+            "id": role_or_user_id,
+            "type": 0 if role_or_user_id in role_ids else 1,
+            "allow": str(int(allow)),
+            "deny": str(int(deny)),
+        }
+        before = channel.payload["permission_overwrites"]
+        others = [other for other in before if other["id"] != role_or_user_id]
+        channel.payload["permission_overwrites"] = [*others, overwrite] if allow or deny else others
         self._emit_channel("UPDATE", channel)
 
     # Others who write, for tests of what the bot must leave unanswered
@@ -673,13 +665,25 @@ class World:
 
     # Parts
 
-    def _governing(self, channel: Channel) -> Channel:
-        """The channel whose permissions count: a thread's parent, else the channel itself."""
-        return self._channels.get(channel.payload.get("parent_id") or "", channel)
+    def _add_guild(self, server: int, bot_name: str) -> None:
+        people = {person["id"]: person for person in seed.people(server=server)}
+        guild = Guild(
+            id=seed.in_server(GUILD_ID, server),
+            name=seed.guild_name(server=server),
+            owner_id=ALICE_ID,
+            roles=seed.roles(bot_name, server=server),
+            users={**people, BOT_ID: self.bot},
+            member_roles=seed.member_roles(server=server),
+        )
+        self._guilds[guild.id] = guild
+        self._users |= people
+        for payload in seed.channels(server=server):
+            self._channels[payload["id"]] = Channel(payload)
 
     def _open(self, thread: Channel) -> None:
         self._channels[thread.id] = thread
-        self.emit("THREAD_CREATE", {**thread.payload, "newly_created": True}, guild_id=GUILD_ID)
+        created = {**thread.payload, "newly_created": True}
+        self.emit("THREAD_CREATE", created, guild_id=thread.guild_id)
 
     def _compose(
         self,
@@ -717,7 +721,7 @@ class World:
             message["nonce"] = body["nonce"]
         if (reference := body.get("message_reference")) is not None:
             self._add_reference(message, channel, reference)
-        self._add_mentions(message, body.get("allowed_mentions"))
+        self._add_mentions(channel, message, body.get("allowed_mentions"))
         if flags & MessageFlag.SUPPRESS_EMBEDS:
             message["embeds"] = []
         may_be_empty = flags & MessageFlag.LOADING or message["type"] in (
@@ -770,7 +774,7 @@ class World:
             **({"guild_id": channel.guild_id} if channel.guild_id else {}),
         }
 
-    def _add_mentions(self, message: Payload, allowed: object) -> None:
+    def _add_mentions(self, channel: Channel, message: Payload, allowed: object) -> None:
         mentions = rules.mentions_in(message["content"], allowed)
         user_ids = dict.fromkeys(u for u in mentions.user_ids if u in self._users)
         is_plain_reply = message["type"] == MessageType.REPLY and "webhook_id" not in message
@@ -778,11 +782,12 @@ class World:
             replied = self._referenced(message["message_reference"])
             if replied is not None and replied["author"]["id"] in self._users:
                 user_ids[replied["author"]["id"]] = None
-        role_ids = {role["id"] for role in self.roles}
+        roles = self.guild(channel.guild_id).roles if channel.guild_id is not None else []
+        role_ids = {role["id"] for role in roles}
         message["mentions"] = [self._users[user_id] for user_id in user_ids]
         message["mention_roles"] = [r for r in mentions.role_ids if r in role_ids]
         message["mention_everyone"] = mentions.everyone and bool(
-            self.permissions_of(message["author"]["id"]) & Permission.MENTION_EVERYONE
+            self.permissions_in(channel, message["author"]["id"]) & Permission.MENTION_EVERYONE
         )
 
     def _referenced(self, reference: Payload) -> Payload | None:
@@ -824,6 +829,16 @@ def check_may_write(channel: Channel) -> None:
         raise missing_permissions()
 
 
+def _is_in(channel: Channel, guild_id: str | None) -> bool:
+    """Whether a channel is in that guild, or in any."""
+    return channel.guild_id is not None and guild_id in (None, channel.guild_id)
+
+
+def _within_guild(state: Payload) -> Payload:
+    """A voice state as it is listed in its guild, which has its members beside it."""
+    return {key: value for key, value in state.items() if key not in ("guild_id", "member")}
+
+
 def _check_name(name: object) -> str:
     title = name.strip() if isinstance(name, str) else ""
     if not 1 <= len(title) <= 100:
@@ -859,7 +874,7 @@ def _thread_payload(
     return {
         "id": thread_id,
         "type": ChannelType.PUBLIC_THREAD,
-        "guild_id": GUILD_ID,
+        "guild_id": parent.guild_id,
         "parent_id": parent.id,
         "owner_id": owner["id"],
         "name": name,

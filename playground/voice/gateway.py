@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from playground.gateway import Connection
-from playground.seed import GUILD_ID
 from playground.wire import Payload, to_json
 
 from .client import VoiceClient
@@ -37,15 +36,18 @@ class Calls(Protocol):
     """Where clients are admitted, found again and given up."""
 
     def admit(
-        self, connection: Connection, *, session_id: str, token: str, user_id: str
+        self, connection: Connection, *, server_id: str, session_id: str, token: str, user_id: str
     ) -> VoiceClient: ...
 
-    def find(self, *, session_id: str, token: str) -> VoiceClient: ...
+    def find(self, *, server_id: str, session_id: str, token: str) -> VoiceClient: ...
 
     def hang_up(self, client: VoiceClient, *, is_farewell: bool) -> None: ...
 
     @property
     def udp_address(self) -> tuple[str, int]: ...
+
+    @property
+    def heartbeat_interval_s(self) -> float: ...
 
 
 class VoiceGateway:
@@ -88,8 +90,8 @@ class _Conversation:
         self._is_farewell = False
 
     async def run(self, socket: web.WebSocketResponse) -> None:
-        hello = {"v": 8, "heartbeat_interval": int(HEARTBEAT_INTERVAL_S * 1000)}
-        self._send(VoiceOp.HELLO, hello)
+        interval_ms = int(self._calls.heartbeat_interval_s * 1000)
+        self._send(VoiceOp.HELLO, {"v": 8, "heartbeat_interval": interval_ms})
         while True:
             try:
                 frame = await socket.receive(timeout=2 * HEARTBEAT_INTERVAL_S)
@@ -98,6 +100,8 @@ class _Conversation:
             if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 self._is_farewell = frame.type is WSMsgType.CLOSE and frame.data in _FAREWELLS
                 return
+            if self._connection.is_silent:
+                continue
             op, data = _parse(frame)
             try:
                 self._take(op, data)
@@ -130,11 +134,12 @@ class _Conversation:
             self._take_in_room(self._client, op, data)
 
     def _identify(self, data: Payload) -> None:
-        self._check_new(data)
+        self._check_new()
         if int(data.get("max_dave_protocol_version") or 0) < PROTOCOL_VERSION:
             raise Closed(VoiceCloseCode.DAVE_REQUIRED)
         self._client = self._calls.admit(
             self._connection,
+            server_id=str(data["server_id"]),
             session_id=str(data["session_id"]),
             token=str(data["token"]),
             user_id=str(data["user_id"]),
@@ -150,8 +155,12 @@ class _Conversation:
         self._send(VoiceOp.READY, ready)
 
     def _resume(self, data: Payload) -> None:
-        self._check_new(data)
-        client = self._calls.find(session_id=str(data["session_id"]), token=str(data["token"]))
+        self._check_new()
+        client = self._calls.find(
+            server_id=str(data["server_id"]),
+            session_id=str(data["session_id"]),
+            token=str(data["token"]),
+        )
         if client.connection is not None:
             client.connection.cut()
         client.connection = self._connection
@@ -162,11 +171,9 @@ class _Conversation:
             client.leave()
             raise Closed(VoiceCloseCode.SESSION_INVALID)
 
-    def _check_new(self, data: Payload) -> None:
+    def _check_new(self) -> None:
         if self._client is not None:
             raise Closed(VoiceCloseCode.ALREADY_AUTHENTICATED)
-        if str(data["server_id"]) != GUILD_ID:
-            raise Closed(VoiceCloseCode.SESSION_INVALID)
 
     def _select_protocol(self, client: VoiceClient, data: Payload) -> None:
         if data["protocol"] != "udp":

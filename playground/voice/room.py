@@ -6,6 +6,7 @@ It passes end-to-end encrypted media on as it came and can read none of it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from .dave import Group, Member
@@ -25,13 +26,25 @@ class Participant(Member, Protocol):
 
 
 class Room:
-    """The call in one channel."""
+    """The call in one channel.
 
-    def __init__(self, channel_id: str, sender: ExternalSender, faults: PacketFaults) -> None:
+    Args:
+        is_suppressed: whether a user, by id, may not speak there; nobody hears them.
+    """
+
+    def __init__(
+        self,
+        channel_id: str,
+        sender: ExternalSender,
+        faults: PacketFaults,
+        *,
+        is_suppressed: Callable[[str], bool],
+    ) -> None:
         self.channel_id = channel_id
         self.group = Group(channel_id, sender)
         self.participants: list[Participant] = []
         self._faults = faults
+        self._is_suppressed = is_suppressed
 
     def join(self, participant: Participant) -> None:
         if self.participants:
@@ -52,11 +65,15 @@ class Room:
         self.group.leave(participant)
 
     def announce_speaking(self, speaker: Participant, flags: int) -> None:
+        if self._is_suppressed(speaker.user_id):
+            return
         data = {"user_id": speaker.user_id, "ssrc": speaker.ssrc, "speaking": flags}
         for other in self._others(speaker):
             other.send(VoiceOp.SPEAKING, data)
 
     def relay(self, speaker: Participant, packet: Packet) -> None:
+        if self._is_suppressed(speaker.user_id):
+            return
         delay_s = self._faults.take(speaker.user_id)
         if delay_s:
             asyncio.get_running_loop().call_later(delay_s, self._deliver, speaker, packet)

@@ -9,7 +9,7 @@ import pytest
 
 from playground import Playground
 from playground.gateway import Op
-from playground.seed import GUILD_ID
+from playground.seed import BOT_ID, GUILD_ID, LOUNGE_ID
 from tests.playground.conftest import TIMEOUT_S, Client
 
 
@@ -106,6 +106,30 @@ async def test_events_without_their_intent_are_not_sent(pg: Playground, connect)
     await alice.send("dm", "heard")
     assert (await client.next_message()).content == "heard"
     assert client.events.empty()
+
+
+async def test_newcomer_sees_who_is_in_voice_and_who_they_are(pg: Playground, connect):
+    await pg.human("Alice").join_voice("Lounge")
+    intents = discord.Intents.none()
+    intents.guilds = intents.voice_states = intents.guild_messages = True
+    client = await connect(intents=intents)
+    await pg.human("Bob").send("chat", "hello")
+    guild = (await client.next_message()).guild
+    lounge = discord.utils.get(guild.voice_channels, name="Lounge")
+    assert [member.display_name for member in lounge.members] == ["Alice"]
+
+
+async def test_voice_states_need_their_intent_also_in_the_guild(pg: Playground, raw):
+    bob = pg.human("Bob")
+    await bob.join_voice("Lounge")
+    gateway = await raw()
+    await gateway.send(Op.IDENTIFY, identify(pg, intents=1 << 0))
+    guild = (await gateway.until(Op.DISPATCH, "GUILD_CREATE"))["d"]
+    assert guild["voice_states"] == []
+    assert [member["user"]["id"] for member in guild["members"]] == [BOT_ID]
+    join = {"guild_id": GUILD_ID, "channel_id": LOUNGE_ID}
+    await gateway.send(Op.VOICE_STATE_UPDATE, join)
+    assert (await gateway.until(Op.DISPATCH))["t"] == "VOICE_SERVER_UPDATE"
 
 
 async def test_channel_closed_to_the_bot_is_silent_and_refuses_it(pg: Playground, connect, api):

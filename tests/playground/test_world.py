@@ -3,8 +3,10 @@
 import pytest
 
 from playground import Refusal
+from playground.guild import Guild
 from playground.messages import MessageFlag, MessageType
 from playground.seed import ALICE_ID, BOB_ID, CHAT_ID
+from playground.wire import Payload
 from playground.world import Event, World
 
 
@@ -19,6 +21,10 @@ def events_of(world: World) -> list[Event]:
     return events
 
 
+def full_guild(world: World, guild: Guild) -> Payload:
+    return world.full_guild(guild, all_members=True, voice_states=True)
+
+
 def test_ids_grow():
     world = World()
     ids = [int(world.new_id()) for _ in range(5_000)]
@@ -28,7 +34,10 @@ def test_ids_grow():
 def test_seed_is_the_same_every_time(world):
     assert world.channel("chat").id == CHAT_ID
     assert world.user("Alice")["id"] == ALICE_ID
-    assert world.full_guild(all_members=True) == World().full_guild(all_members=True)
+    again = World()
+    assert [full_guild(world, guild) for guild in world.guilds()] == [
+        full_guild(again, guild) for guild in again.guilds()
+    ]
 
 
 def test_oldest_message_goes_beyond_2000_in_a_channel(world):

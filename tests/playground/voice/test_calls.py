@@ -7,7 +7,16 @@ import davey
 import pytest
 
 from playground import Playground, Refusal
-from playground.seed import ALICE_ID, BOB_ID, BOT_ID, LOUNGE_ID, STUDIO_ID
+from playground.seed import (
+    ALICE_ID,
+    BOB_ID,
+    BOT_ID,
+    FRIENDS_ROLE_ID,
+    GUILD_ID,
+    LOUNGE_ID,
+    STUDIO_ID,
+    Permission,
+)
 from playground.voice.ops import VoiceOp
 from playground.voice.rtp import SILENCE, ssrc_of, unseal
 from tests.playground.voice.conftest import Packets, opus, played, until
@@ -246,3 +255,49 @@ async def test_person_is_in_one_channel_at_a_time(pg: Playground):
     assert state["user_id"] == BOB_ID
     await bob.leave_voice()
     assert pg.world.voice_states_in(pg.world.channel("Studio")) == []
+
+
+async def test_silenced_session_is_found_dead_by_its_heartbeat_and_begun_anew(
+    pg: Playground, reader_wakes, join
+):
+    pg.voice.heartbeat_interval_s = 0.1
+    alice = await pg.human("Alice").join_voice("Lounge")
+    voice = await join("Lounge")
+    await alice.ready()
+    old = voice.ssrc
+    pg.faults.silence_voice()
+    voice.ws._keep_alive.heartbeat_timeout = 0.5  # the library's own is 60 s
+    states = pg.world.voice_states_in(pg.world.channel("Lounge"))
+    assert [state["user_id"] for state in states] == [ALICE_ID, BOT_ID]
+    await until(lambda: voice.ssrc != old and voice.is_connected() and is_encrypted(voice))
+    await played(voice, [opus(0)])
+    assert (await alice.until_heard(BOT_ID, 1)).speech[0].opus == opus(0)
+
+
+async def test_bot_that_may_not_speak_is_suppressed_and_not_heard(pg: Playground, bot, join):
+    lounge = pg.world.channel("Lounge")
+    pg.world.set_bot_access(lounge, speak=False)
+    alice = await pg.human("Alice").join_voice("Lounge")
+    voice = await join("Lounge")
+    await alice.ready()
+    me = bot.guilds[0].me
+    assert me.voice.suppress
+    assert not voice.channel.permissions_for(me).speak
+    await played(voice, [opus(0)])
+    pg.world.set_bot_access(lounge)
+    await me.guild.change_voice_state(channel=voice.channel)
+    await until(lambda: not me.voice.suppress)
+    await played(voice, [opus(1)])
+    heard = await alice.until_heard(BOT_ID, 1)
+    assert [packet.opus for packet in heard.speech] == [opus(1)]
+
+
+async def test_person_whose_role_may_not_enter_is_told_so(pg: Playground):
+    studio = pg.world.channel("Studio")
+    pg.world.set_overwrite(studio, GUILD_ID, deny=Permission.CONNECT)
+    with pytest.raises(Refusal) as refusal:
+        await pg.human("Chen").join_voice("Studio")
+    assert refusal.value.sentence == "You may not enter that voice channel."
+    pg.world.set_overwrite(studio, FRIENDS_ROLE_ID, allow=Permission.CONNECT)
+    bob = await pg.human("Bob").join_voice("Studio")
+    assert bob.channel_id == STUDIO_ID
