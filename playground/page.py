@@ -1,6 +1,7 @@
 """The web page's side of the playground, as PROTOCOL.md lays it down.
 
-A socket gets HELLO and then every event; each of its requests gets one RESULT.
+A socket gets HELLO and then every event; each of its requests gets one RESULT. While its person
+is in a voice channel, what they hear comes as binary frames.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .attachments import MAX_FILE_BYTES, Upload
 from .commands import CommandStore
 from .errors import Refusal, for_person
 from .human import Human
-from .seed import CHAT_ID, GUILD_ID
+from .listening import Listening
+from .seed import CHAT_ID, GUILD_ID, ChannelType
 from .wire import Payload, respond, to_json
 from .world import Event, World
 
@@ -51,12 +53,14 @@ _PAGE_NAMES = {
             "CHANNEL_DELETE",
             "THREAD_CREATE",
             "THREAD_UPDATE",
+            "VOICE_STATE_UPDATE",
             "COMMANDS",
             "BOT",
         )
     },
 }
 _MAX_QUEUED_FRAMES = 5_000
+_MAX_QUEUED_BEFORE_SOUND = 100  # a page that reads no faster would hear it late
 _MAX_RUNNING_REQUESTS = 64
 _MAX_FRAME_BYTES = 1024 * 1024
 
@@ -98,11 +102,18 @@ class Page:
     def hello(self) -> Payload:
         world = self._world
         channels = [*world.guild_channels(), *world.threads(), *world.dms()]
+        voice_states = [
+            _voice_state(state)
+            for channel in channels
+            if channel.type == ChannelType.VOICE
+            for state in world.voice_states_in(channel)
+        ]
         return {
             "guild": {"id": GUILD_ID, "name": world.guild_name},
             "users": world.people,
             "bot": {"user": world.bot, "online": world.bot_is_online},
             "channels": [channel.payload for channel in channels],
+            "voice_states": voice_states,
             "commands": self._commands.visible(),
             "notice": self._notice,
             "default_channel_id": CHAT_ID,
@@ -158,11 +169,17 @@ class Page:
             await socket.stop()
         return response
 
-    async def perform(self, frame: Payload) -> Payload:
+    async def perform(self, frame: Payload, listening: Listening) -> Payload:
         """Carry out one request of the page and return the data of its result."""
         op = frame.get("op")
         if op == "history":
             return self._history(frame)
+        if op == "join_voice":
+            await listening.join(self._human(_text(frame, "as")), _text(frame, "channel_id"))
+            return {}
+        if op == "leave_voice":
+            await listening.leave()
+            return {}
         operation = _OPERATIONS.get(op) if isinstance(op, str) else None
         if operation is None:
             raise for_person("The page asked for something unknown.")
@@ -253,7 +270,8 @@ class _PageSocket:
         self._request = request
         self._response = response
         self._page = page
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queue: asyncio.Queue[str | bytes] = asyncio.Queue()
+        self._listening = Listening(self._send_sound)
         self._running: set[asyncio.Task[None]] = set()
         self._writer = asyncio.create_task(self._write(), name="page-writer")
 
@@ -265,6 +283,10 @@ class _PageSocket:
             self._queue.put_nowait(text)
         elif self._request.transport is not None:
             self._request.transport.abort()  # it reads nothing; it may connect and start anew
+
+    def _send_sound(self, frame: bytes) -> None:
+        if self._queue.qsize() < _MAX_QUEUED_BEFORE_SOUND:
+            self._queue.put_nowait(frame)
 
     async def converse(self) -> None:
         async for message in self._response:
@@ -286,7 +308,7 @@ class _PageSocket:
 
     async def _perform(self, frame: Payload) -> None:
         try:
-            data = await self._page.perform(frame)
+            data = await self._page.perform(frame, self._listening)
         except Refusal as refusal:
             self._refuse(frame, refusal.sentence)
         except Exception:
@@ -301,7 +323,11 @@ class _PageSocket:
     async def _write(self) -> None:
         try:
             while True:
-                await self._response.send_str(await self._queue.get())
+                frame = await self._queue.get()
+                if isinstance(frame, str):
+                    await self._response.send_str(frame)
+                else:
+                    await self._response.send_bytes(frame)
         except ConnectionError:
             pass  # the page is gone; converse() ends by itself
 
@@ -313,6 +339,7 @@ class _PageSocket:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listening.aclose()
 
 
 def _frame(name: str, data: Payload) -> str:
@@ -323,7 +350,12 @@ def _for_page(name: str, data: Payload) -> Payload:
     if name.startswith("REACTION_"):
         keys = ("channel_id", "message_id", "user_id")
         return {**{key: data[key] for key in keys}, "emoji": {"name": data["emoji"]["name"]}}
-    return data
+    return _voice_state(data) if name == "VOICE_STATE_UPDATE" else data
+
+
+def _voice_state(state: Payload) -> Payload:
+    keys = ("guild_id", "channel_id", "user_id", "self_mute", "self_deaf")
+    return {key: state[key] for key in keys}
 
 
 def _field(frame: Payload, name: str, kind: type[T], default: T | None) -> T:

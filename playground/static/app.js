@@ -10,8 +10,9 @@ import { renderInline } from './markdown.js';
 import { dots } from './message.js';
 import { MessageList } from './messages.js';
 import { Sidebar } from './sidebar.js';
-import { ChannelType, Store, THREAD_TYPES } from './store.js';
+import { channelMark, ChannelType, Store, THREAD_TYPES } from './store.js';
 import { currentTheme, onSystemThemeChange, toggleTheme } from './theme.js';
+import { Voice } from './voice.js';
 
 const byId = (id) => document.getElementById(id);
 const store = new Store();
@@ -22,6 +23,7 @@ const names = {
 
 const connection = new Connection({
   onEvent: (name, data) => store.receive(name, data),
+  onSound: (frame) => voice.hear(frame),
   onState: drawConnection,
 });
 
@@ -46,7 +48,8 @@ const messages = new MessageList({
   },
 });
 const forum = new Forum({ store, newPost });
-new Sidebar({ store });
+const voice = new Voice({ store, request, onChange: drawVoiceButton });
+new Sidebar({ store, joinVoice: (channelId) => voice.join(channelId) });
 
 // Where we are
 
@@ -54,7 +57,7 @@ function show() {
   const { channel } = store;
   const isForum = channel.type === ChannelType.FORUM;
   history.replaceState(null, '', `#${channel.id}`);
-  document.title = `${channel.type === ChannelType.DM ? '@' : '#'}${store.channelName(channel.id)} · ${store.guild.name}`;
+  document.title = `${store.placeName(channel)} · ${store.guild.name}`;
   byId('conversation').hidden = isForum;
   drawHeader();
   forum.draw();
@@ -70,14 +73,26 @@ function drawHeader() {
   const { channel } = store;
   if (!channel) return;
   const isDm = channel.type === ChannelType.DM;
-  const mark = isDm ? 'smile' : THREAD_TYPES.has(channel.type) ? 'thread' : channel.type === ChannelType.FORUM ? 'forum' : 'hash';
   const parent = THREAD_TYPES.has(channel.type) && store.channels.get(channel.parent_id);
-  byId('channel-title').replaceChildren(icon(mark),
+  byId('channel-title').replaceChildren(icon(channelMark(channel)),
     parent ? el('a', { class: 'title-parent', href: `#${parent.id}` }, parent.name) : '',
     parent ? el('span', { class: 'title-step', 'aria-hidden': 'true' }, '›') : '',
     el('span', { class: 'title-name' }, store.channelName(channel.id)));
   byId('channel-topic').replaceChildren(renderInline(isDm ? 'Direct messages with the bot' : channel.topic ?? '', names));
   byId('thread-button').hidden = channel.type !== ChannelType.TEXT;
+  drawVoiceButton();
+}
+
+/** The chat of a voice channel is open to those outside; here they come in. */
+function drawVoiceButton() {
+  const { channel } = store;
+  const button = byId('voice-button');
+  const isThere = voice.channelId === channel?.id;
+  button.hidden = channel?.type !== ChannelType.VOICE;
+  button.textContent = isThere ? 'Leave' : 'Join';
+  button.setAttribute('aria-label', `${button.textContent} voice`);
+  button.classList.toggle('button-primary', !isThere);
+  button.classList.toggle('button-secondary', isThere);
 }
 
 function drawBot() {
@@ -106,6 +121,7 @@ let wasConnected = false;
 
 function drawConnection(isConnected) {
   const strip = byId('lost-strip');
+  if (!isConnected) voice.drop();
   strip.hidden = isConnected;
   strip.textContent = wasConnected ? 'Connection lost. Reconnecting…' : 'Connecting to the playground…';
   document.body.dataset.connected = String(isConnected);
@@ -177,6 +193,10 @@ byId('notice-close').append(icon('close'));
 byId('menu-button').addEventListener('click', openSidebar);
 byId('scrim').addEventListener('click', closeSidebar);
 byId('thread-button').addEventListener('click', () => newThread());
+byId('voice-button').addEventListener('click', () => {
+  if (voice.channelId === store.channelId) voice.leave();
+  else voice.join(store.channelId);
+});
 byId('theme-button').addEventListener('click', () => {
   toggleTheme();
   drawThemeButton();

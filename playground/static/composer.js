@@ -11,7 +11,7 @@ import { Completion } from './completion.js';
 import { el, icon } from './dom.js';
 import { fileSize } from './format.js';
 import { authorName } from './message.js';
-import { ChannelType, THREAD_TYPES } from './store.js';
+import { ChannelType } from './store.js';
 
 const MAX_CHARS = 2000;
 const COUNTER_FROM_CHARS = 1800;
@@ -120,10 +120,7 @@ export class Composer {
       this.#drawBar();
     }
     this.form.hidden = store.channel?.type === ChannelType.FORUM;
-    const { channel } = store;
-    const isDm = channel.type === ChannelType.DM;
-    const place = isDm ? `@${store.channelName(channel.id)}`
-      : THREAD_TYPES.has(channel.type) ? channel.name : `#${channel.name}`;
+    const place = store.placeName(store.channel);
     this.input.placeholder = `Message ${place}`;
     this.input.setAttribute('aria-label', `Message ${place} as ${store.userName(store.personId)}`);
   }

@@ -18,10 +18,12 @@ export class Connection {
 
   /**
    * @param onEvent called with (name, data) for every frame but RESULT
+   * @param onSound called with the ArrayBuffer of every binary frame
    * @param onState called with true when connected and false when the connection is lost
    */
-  constructor({ onEvent, onState }) {
+  constructor({ onEvent, onSound, onState }) {
     this.onEvent = onEvent;
+    this.onSound = onSound;
     this.onState = onState;
     addEventListener('online', () => this.#retryNow());
     document.addEventListener('visibilitychange', () => {
@@ -33,7 +35,11 @@ export class Connection {
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(`${scheme}//${location.host}/page/socket`);
     this.#socket = socket;
-    socket.addEventListener('message', (event) => this.#receive(JSON.parse(event.data)));
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('message', ({ data }) => {
+      if (typeof data === 'string') this.#receive(JSON.parse(data));
+      else this.onSound(data);
+    });
     socket.addEventListener('close', () => this.#lost());
   }
 

@@ -33,7 +33,9 @@ export function morph(from, to) {
   }
   for (const name of to.getAttributeNames()) {
     const value = to.getAttribute(name);
-    if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+    if (from.getAttribute(name) === value) continue;
+    if (name === 'style') from.style.cssText = value; // the page's policy allows no such attribute
+    else from.setAttribute(name, value);
   }
   if (from.localName === 'input') from.checked = to.checked;
   let old = from.firstChild;
@@ -90,6 +92,11 @@ const ICONS = {
   down: 'M12 5v14M6 13l6 6 6-6',
   eye: 'M3 12s3.3-6 9-6 9 6 9 6-3.3 6-9 6-9-6-9-6zM12 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z',
   copy: 'M9 9h11v11H9zM15 9V4H4v11h5',
+  speaker: 'M4 9.5v5h3.5L12 18V6L7.5 9.5zM15 9.2a4 4 0 0 1 0 5.6M17.6 6.6a7.6 7.6 0 0 1 0 10.8',
+  mute: 'M4 9.5v5h3.5L12 18V6L7.5 9.5zM15.5 9.5l5 5M20.5 9.5l-5 5',
+  deaf: 'M4 14v-2a8 8 0 0 1 2.3-5.6M9 4.6A8 8 0 0 1 20 12v2M4 14h3v5H5.5A1.5 1.5 0 0 1 4 17.5zM20 14h-3M4 3.5l16.5 17',
+  hangup: 'M2.5 12.5c5.2-5 13.8-5 19 0v2.3c0 .7-.6 1.2-1.3 1.1l-3.4-.5c-.6-.1-1-.6-1-1.2v-2.1a12 12 0 0 0-7.6 0v2.1c0 .6-.4 1.1-1 1.2l-3.4.5c-.7.1-1.3-.4-1.3-1.1z',
+  chat: 'M4 5h16v11H10l-4 3.5V16H4z',
   link: 'M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1',
 };
 

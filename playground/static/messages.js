@@ -9,7 +9,7 @@ import { el, icon, morph } from './dom.js';
 import { plural } from './format.js';
 import { relativeTime } from './markdown.js';
 import { authorName, renderMessage } from './message.js';
-import { ChannelType, THREAD_TYPES } from './store.js';
+import { channelMark, ChannelType, THREAD_TYPES } from './store.js';
 
 const PAGE_SIZE = 50;
 const JUMP_PAGES = 10;
@@ -188,10 +188,11 @@ export class MessageList {
     const answersAll = channel.answers_all || isDm;
     const text = isDm
       ? `Only you and ${botName} can read this conversation.`
-      : channel.topic || (THREAD_TYPES.has(channel.type) ? 'The start of this thread.' : 'The start of this channel.');
+      : channel.topic || (THREAD_TYPES.has(channel.type) ? 'The start of this thread.'
+        : channel.type === ChannelType.VOICE ? this.#voiceChatText(botName) : 'The start of this channel.');
     const fresh = el('div', { class: 'channel-start', id: 'channel-start' },
-      el('span', { class: 'start-mark', 'aria-hidden': 'true' }, icon(isDm ? 'smile' : THREAD_TYPES.has(channel.type) ? 'thread' : 'hash')),
-      el('h3', {}, isDm ? botName : THREAD_TYPES.has(channel.type) ? channel.name : `Welcome to #${channel.name}`),
+      el('span', { class: 'start-mark', 'aria-hidden': 'true' }, icon(channelMark(channel))),
+      el('h3', {}, isDm ? botName : THREAD_TYPES.has(channel.type) ? channel.name : `Welcome to ${store.placeName(channel)}`),
       el('p', {}, text),
       messages.length === 0 && !THREAD_TYPES.has(channel.type) && el('div', { class: 'examples' },
         el('p', { class: 'examples-title' }, answersAll
@@ -200,6 +201,11 @@ export class MessageList {
         EXAMPLES.map((example) => el('button', { class: 'example', type: 'button', 'data-action': 'say', 'data-text': answersAll ? example : `@${botName} ${example}` },
           example, icon('send')))));
     morph(this.start, fresh);
+  }
+
+  #voiceChatText(botName) {
+    const canCall = this.store.commands.some(({ name }) => name === 'join');
+    return `The text chat of this voice channel.${canCall ? ` With /join ${botName} comes into the call.` : ''}`;
   }
 
   // Scrolling

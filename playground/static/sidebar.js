@@ -1,4 +1,4 @@
-/** The sidebar: the bot's state, channels with their threads, and the people to speak as. */
+/** The sidebar: the bot's state, channels with their threads or callers, and whom to speak as. */
 
 import { avatar } from './avatar.js';
 import { el, icon, morph } from './dom.js';
@@ -11,16 +11,24 @@ const POSTS_SHOWN = 6;
 const GROUPS = [
   { title: 'Channels', mark: 'hash', has: ({ type }) => type === ChannelType.TEXT || type === ChannelType.NEWS },
   { title: 'Forums', mark: 'forum', has: ({ type }) => type === ChannelType.FORUM },
+  { title: 'Voice channels', mark: 'speaker', has: ({ type }) => type === ChannelType.VOICE },
 ];
 
 export class Sidebar {
-  constructor({ store }) {
+  /** @param joinVoice called with the id of a voice channel, in a click on it */
+  constructor({ store, joinVoice }) {
     this.store = store;
     this.groups = document.getElementById('channel-groups');
     this.people = document.getElementById('people');
     this.botState = document.getElementById('bot-state');
     this.people.addEventListener('change', (event) => store.speakAs(event.target.value));
-    for (const name of ['world', 'channels', 'selection', 'bot']) store.on(name, () => this.draw());
+    this.groups.addEventListener('click', (event) => {
+      const channelId = event.target.closest('[data-join]')?.dataset.channel;
+      if (!channelId) return;
+      store.select(channelId);
+      joinVoice(channelId);
+    });
+    for (const name of ['world', 'channels', 'selection', 'bot', 'voice']) store.on(name, () => this.draw());
   }
 
   draw() {
@@ -39,7 +47,31 @@ export class Sidebar {
       .sort((a, b) => (a.position ?? 0) - (b.position ?? 0) || compareIds(a.id, b.id));
     if (!channels.length) return null;
     return el('section', { class: 'group' }, el('h3', {}, title),
-      el('ul', {}, channels.map((channel) => el('li', {}, this.#entry(channel, icon(mark)), this.#threads(channel)))));
+      el('ul', {}, channels.map((channel) => el('li', {}, channel.type === ChannelType.VOICE
+        ? [this.#voiceEntry(channel, icon(mark)), this.#callers(channel)]
+        : [this.#entry(channel, icon(mark)), this.#threads(channel)]))));
+  }
+
+  /** A voice channel is joined by a click; its chat can be opened without. */
+  #voiceEntry(channel, mark) {
+    return el('div', { class: 'voice-entry' },
+      this.#entry(channel, mark, { joins: true }),
+      el('a', { class: 'icon-button voice-chat', href: `#${channel.id}`, 'aria-label': `Open the chat of ${channel.name}`, title: 'Open chat' },
+        icon('chat')));
+  }
+
+  #callers(channel) {
+    const { store } = this;
+    const states = store.voiceStatesIn(channel.id);
+    if (!states.length) return null;
+    return el('ul', { class: 'callers', 'aria-label': `In ${channel.name}` }, states.map((state) => {
+      const user = store.users.get(state.user_id);
+      const speaks = store.speaking.has(user.id);
+      return el('li', { class: `caller${speaks ? ' speaking' : ''}`, 'data-user': user.id },
+        el('span', { class: 'caller-ring', role: speaks && 'img', 'aria-label': speaks && 'speaking' }, avatar(user, store, 'tiny')),
+        el('span', { class: 'caller-name' }, authorName(user)),
+        state.self_deaf && el('span', { class: 'caller-mark', role: 'img', 'aria-label': 'does not listen', title: 'Does not listen' }, icon('deaf')));
+    }));
   }
 
   #threads(parent) {
@@ -61,14 +93,14 @@ export class Sidebar {
       el('ul', {}, own.map((channel) => el('li', {}, this.#entry(channel, avatar(store.bot.user, store, 'tiny'))))));
   }
 
-  #entry(channel, mark) {
+  #entry(channel, mark, { joins = false } = {}) {
     const { store } = this;
     const unread = store.unread.get(channel.id);
     const isCurrent = channel.id === store.channelId;
     const name = store.channelName(channel.id);
-    return el('a', {
+    return el(joins ? 'button' : 'a', {
       class: `entry${unread ? ' unread' : ''}`,
-      href: `#${channel.id}`,
+      ...(joins ? { type: 'button', 'data-join': true, title: `Join ${name}` } : { href: `#${channel.id}` }),
       'aria-current': isCurrent ? 'page' : null,
       'data-channel': channel.id,
     }, mark, el('span', { class: 'entry-name' }, name),

@@ -5,11 +5,12 @@
  * but for drafts and the chosen person, which live in this tab's session storage.
  *
  * Events: `world` (everything), `channels`, `selection`, `history` {channelId},
- * `message` {kind, message}, `typing`, `bot`.
+ * `message` {kind, message}, `typing`, `bot`, `voice` (who is in voice, who speaks there).
  */
 
 export const ChannelType = { TEXT: 0, DM: 1, VOICE: 2, NEWS: 5, FORUM: 15 };
 export const THREAD_TYPES = new Set([10, 11, 12]);
+const MARKS = { [ChannelType.DM]: 'smile', [ChannelType.VOICE]: 'speaker', [ChannelType.FORUM]: 'forum' };
 export const MessageFlag = { SUPPRESS_EMBEDS: 4, EPHEMERAL: 64, LOADING: 128 };
 
 const TYPING_SHOWN_MS = 10000;
@@ -19,6 +20,11 @@ const PALETTE = ['#a8512a', '#2f6bb0', '#7b4fb8', '#9c3d6e', '#5c6b1e', '#8a5a12
 /** Snowflakes in order of time; they are too long for a number. */
 export function compareIds(a, b) {
   return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+/** The name of the icon that stands for a channel. */
+export function channelMark({ type }) {
+  return THREAD_TYPES.has(type) ? 'thread' : MARKS[type] ?? 'hash';
 }
 
 export class Store extends EventTarget {
@@ -31,10 +37,12 @@ export class Store extends EventTarget {
   channelId = null;
   personId = sessionStorage.getItem('person');
   unread = new Map();
+  speaking = new Set();
 
   #defaultChannelId = null;
   #histories = new Map();
   #typing = new Map();
+  #voiceStates = new Map();
   #drafts = new Map(Object.entries(JSON.parse(sessionStorage.getItem('drafts') ?? '{}')));
   #firstUnread = new Map();
 
@@ -62,6 +70,7 @@ export class Store extends EventTarget {
       case 'CHANNEL_DELETE': return this.#channelDeleted(data);
       case 'REACTION_ADD': return this.#reacted(data, true);
       case 'REACTION_REMOVE': return this.#reacted(data, false);
+      case 'VOICE_STATE_UPDATE': return this.#voiceStateChanged(data);
       case 'COMMANDS':
         this.commands = data.commands;
         return undefined;
@@ -81,6 +90,7 @@ export class Store extends EventTarget {
     this.channels = new Map(data.channels.map((channel) => [channel.id, channel]));
     this.#histories.clear();
     this.#typing.clear();
+    this.#voiceStates = new Map(data.voice_states.map((state) => [state.user_id, state]));
     for (const channel of data.channels) {
       const missed = known.has(channel.id) && channel.last_message_id !== known.get(channel.id);
       if (missed && channel.id !== this.channelId && !this.unread.has(channel.id)) {
@@ -154,6 +164,14 @@ export class Store extends EventTarget {
     this.#typing.get(channelId).set(userId, performance.now() + TYPING_SHOWN_MS);
     setTimeout(() => this.#emit('typing'), TYPING_SHOWN_MS + 20);
     this.#emit('typing');
+  }
+
+  #voiceStateChanged(state) {
+    if (state.guild_id !== this.guild.id) return;
+    if (state.channel_id) this.#voiceStates.set(state.user_id, state);
+    else this.#voiceStates.delete(state.user_id);
+    this.speaking.delete(state.user_id);
+    this.#emit('voice');
   }
 
   #channelChanged(channel) {
@@ -251,6 +269,27 @@ export class Store extends EventTarget {
       .map(([userId]) => this.userName(userId));
   }
 
+  // Voice
+
+  /** Where somebody is in voice; null: nowhere. */
+  voiceChannelId(userId) {
+    return this.#voiceStates.get(userId)?.channel_id ?? null;
+  }
+
+  /** The voice states of a channel, in the order of the names. */
+  voiceStatesIn(channelId) {
+    return [...this.#voiceStates.values()]
+      .filter((state) => state.channel_id === channelId && this.users.has(state.user_id))
+      .sort((a, b) => this.userName(a.user_id).localeCompare(this.userName(b.user_id)));
+  }
+
+  setSpeaking(userId, isSpeaking) {
+    if (this.speaking.has(userId) === isSpeaking) return;
+    if (isSpeaking) this.speaking.add(userId);
+    else this.speaking.delete(userId);
+    this.#emit('voice');
+  }
+
   // Messages
 
   /** Messages of a channel that the speaking person may see, oldest first; null before loading. */
@@ -303,6 +342,12 @@ export class Store extends EventTarget {
     const channel = this.channels.get(id);
     if (!channel) return 'unknown';
     return channel.type === ChannelType.DM ? this.userName(this.bot.user.id) : channel.name;
+  }
+
+  /** A channel's name with the sign that people write before it. */
+  placeName(channel) {
+    const sign = { [ChannelType.DM]: '@', [ChannelType.VOICE]: '' }[channel.type] ?? '#';
+    return `${THREAD_TYPES.has(channel.type) ? '' : sign}${this.channelName(channel.id)}`;
   }
 
   userColour(user) {

@@ -430,7 +430,7 @@ async def test_autocomplete_offers_what_the_bot_says(page: Page, bot: ScriptedBo
 async def test_button_waits_visibly_and_a_silent_bot_is_told(page: Page, bot: ScriptedBot) -> None:
     button = {"type": 2, "style": 1, "label": "Again", "custom_id": "again"}
     message = await bot.post("chat", "old", components=[{"type": 1, "components": [button]}])
-    await page.click(".button-primary")
+    await page.click(".row .button-primary")
     await page.wait_for("document.querySelector('.button.pending')")
     interaction = await bot.next_interaction()
     assert interaction["data"]["custom_id"] == "again"
@@ -438,7 +438,7 @@ async def test_button_waits_visibly_and_a_silent_bot_is_told(page: Page, bot: Sc
     await bot.respond(interaction, 7, {"content": "new"})
     await shows(page, "new", ".content")
     await page.wait_for("!document.querySelector('.button.pending')")
-    await page.click(".button-primary")
+    await page.click(".row .button-primary")
     await shows(page, "did not answer in time", ".failure")
 
 
