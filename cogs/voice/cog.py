@@ -147,9 +147,9 @@ class Voice(commands.Cog):
             raise NotAllowedError(sentence="What shall I say? Give me a text or a sound file.")
         session = self._session_with_listeners(context)
         _check_patience(session, context.author.id)
+        replies = [session.say(text, author_id=context.author.id)] if text.strip() else []
         await context.defer(ephemeral=True)
         sound = await self._sound_in(clip) if clip is not None else None
-        replies = [session.say(text, author_id=context.author.id)] if text.strip() else []
         if sound is not None:
             replies.append(session.play(sound, author_id=context.author.id))
         for reply in replies:

@@ -77,10 +77,8 @@ class VoiceClient(discord.VoiceClient):
     @property
     def can_speak(self) -> bool:
         """Whether a packet sent now would be heard, and by nobody whom it is not for."""
-        connection = self._connection
-        if connection.state is not ConnectionFlowState.connected:
-            return False
-        return connection.dave_protocol_version == 0 or connection.can_encrypt
+        assert isinstance(self._connection, _Connection)
+        return self._connection.can_speak
 
 
 class _Connection(VoiceConnectionState):
@@ -88,9 +86,26 @@ class _Connection(VoiceConnectionState):
         super().__init__(voice_client, hook=self._saw)
         self.was_thrown_out = False
         self._is_resumed = False
+        self._is_in_group = False  # of those who share the keys, and they know it
         self._socket_reader.stop()
         self._reader = self._socket_reader = _Reader(self)
         self._reader.start()
+
+    @property
+    def can_speak(self) -> bool:
+        if self.state is not ConnectionFlowState.connected:
+            return False
+        if self.dave_protocol_version == 0:
+            return True
+        # As a newcomer the bot has the keys a moment before the others expect them to be used.
+        if self.can_encrypt and not self.dave_pending_transitions:
+            self._is_in_group = True
+        return self.can_encrypt and self._is_in_group
+
+    async def reinit_dave_session(self) -> None:
+        self._is_in_group = False
+        self.dave_pending_transitions.clear()
+        await super().reinit_dave_session()
 
     async def _saw(self, ws: DiscordVoiceWebSocket, message: dict[str, Any]) -> None:
         if message["op"] == DiscordVoiceWebSocket.RESUMED:
@@ -168,7 +183,11 @@ class _Connection(VoiceConnectionState):
 
 
 class _Reader(SocketReader):
-    """discord.py's, but it notices at once when its socket is another one or its work is over."""
+    """discord.py's, but it notices at once when its socket is another one or its work is over.
+
+    Nor does it read what came before somebody listened: the answer to the IP discovery is faster
+    than the listener that discord.py registers after it has asked.
+    """
 
     def __init__(self, state: VoiceConnectionState) -> None:
         super().__init__(state)
@@ -202,6 +221,8 @@ class _Reader(SocketReader):
             listened_to = self.state.socket
             if not self._is_readable(listened_to):
                 continue
+            if not self._running.is_set():
+                continue  # nobody listens yet; whoever will, finds it there
             try:
                 data = listened_to.recv(_MOST_PACKET_BYTES)
             except OSError:

@@ -131,12 +131,12 @@ class Player:
 
     def _run(self) -> None:
         while True:
+            self._something.clear()  # before the look: what comes from now on is not missed
             with self._lock:
                 outlets = self._outlets
                 if not outlets:
                     self._thread = None
                     return
-            self._something.clear()
             next_s: float | None = None
             for outlet in outlets:
                 due_s = outlet._tick(time.perf_counter())

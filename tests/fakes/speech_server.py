@@ -1,4 +1,4 @@
-"""An OpenAI-compatible `/audio/speech` that speaks in tone words, as slowly as it is told to."""
+"""An OpenAI-compatible `/audio/speech` that spells in tones, as slowly as it is told to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.tone_words import RATE_OF_SPEECH_HZ, duration_s, sound_of
+from tests.fakes.scripted_speech import SPOKEN_HZ, spell, spoken_s
 
 _PIECE_S = 0.1
 
@@ -63,18 +63,16 @@ class SpeechServer:
         body: dict[str, Any] = await request.json()
         asked = Asked(body["input"], time.monotonic())
         self.asked.append(asked)
-        sound = sound_of(asked.text)
+        sound = b"".join(spell(asked.text))
         is_failing = self.fails_after is not None and len(self.asked) > self.fails_after
         if is_failing:
             sound = sound[: len(sound) // 4 * 2]
-        response = web.StreamResponse(
-            headers={"Content-Type": f"audio/pcm;rate={RATE_OF_SPEECH_HZ}"}
-        )
+        response = web.StreamResponse(headers={"Content-Type": f"audio/pcm;rate={SPOKEN_HZ}"})
         async with self._one:
             due_s = time.monotonic()
-            step = round(_PIECE_S * RATE_OF_SPEECH_HZ) * 2
+            step = round(_PIECE_S * SPOKEN_HZ) * 2
             if not self.streams:
-                due_s += self.real_time_factor * duration_s(asked.text)
+                due_s += self.real_time_factor * spoken_s(asked.text)
                 await asyncio.sleep(due_s - time.monotonic())
                 step = max(len(sound), 1)
             await response.prepare(request)
