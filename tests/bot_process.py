@@ -157,6 +157,8 @@ class Stage:
         settings: settings of the bot beyond those that connect it.
         program: what to run instead of `bot.py`.
         start_bot: start it and wait until it is online.
+        extra_servers: how many servers there are besides the first.
+        extra_servers: of the playground, beside the first.
     """
 
     def __init__(
@@ -166,9 +168,10 @@ class Stage:
         settings: Mapping[str, str] | None = None,
         program: Sequence[str] = (),
         start_bot: bool = True,
+        extra_servers: int = 0,
     ) -> None:
         self.model = ModelServer(script or Script.of("Hello there, nice to meet you."))
-        self.playground = Playground(port=0, token=TOKEN)
+        self.playground = Playground(port=0, token=TOKEN, extra_servers=extra_servers)
         self._settings = dict(settings or {})
         self._program = program
         self._start_bot = start_bot

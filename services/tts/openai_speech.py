@@ -38,6 +38,7 @@ _RATE_HZ = 24_000
 _KEEP_ALIVE_S = 300.0
 _MAX_CONNECTIONS = 50
 _CONNECT_TIMEOUT_S = 5.0
+_CHARS_PER_S = 15.0
 _ERROR_MAX_BYTES = 64 * 1024
 _SLOWEST, _FASTEST = 0.25, 4.0  # what the API accepts
 
@@ -53,7 +54,7 @@ class OpenAISpeech:
         base_url: "" is OpenAI's.
         api_key: "" for servers that want none.
         default_voice: for whoever has not chosen one.
-        first_sound_timeout_s: from the request to the first sound.
+        first_sound_timeout_s: from the request to the first sound, beyond what saying it takes.
         next_sound_timeout_s: between two pieces of it.
     """
 
@@ -119,7 +120,8 @@ class OpenAISpeech:
         loop = asyncio.get_running_loop()
         response: httpx2.Response | None = None
         try:
-            deadline = loop.time() + self._first_sound_timeout_s
+            # Many local servers send all of it at the end, and some are as slow as real time.
+            deadline = loop.time() + self._first_sound_timeout_s + len(text) / _CHARS_PER_S
             async with asyncio.timeout_at(deadline):
                 response = await self._http.send(request, stream=True)
                 if response.status_code != 200:

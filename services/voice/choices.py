@@ -88,8 +88,10 @@ def _choice(chosen: dict[str, Any]) -> VoiceChoice:
     """
     known = {key: value for key, value in chosen.items() if key in _TYPES}
     for key, value in known.items():
-        if not isinstance(value, _TYPES[key]):
+        if not isinstance(value, _TYPES[key]) or (key == "speed" and isinstance(value, bool)):
             raise TypeError(key)
+    if not SLOWEST <= known.get("speed", 1.0) <= FASTEST:  # true for "nan" too
+        raise ValueError("speed")
     return VoiceChoice(**known)
 
 

@@ -116,8 +116,15 @@ class Chunker:
         self._add(self._splitter.flush())
         chunks = list(self._ready(buffered_s))
         if self._waiting:
-            text = functools.reduce(_joined, (sentence.text for sentence in self._waiting))
-            chunks.append(self._take(text, self._waiting[-1].ending, len(self._waiting)))
+            chunks.append(self._take_all())
+        return chunks
+
+    def settle(self) -> list[Chunk]:
+        """The text has come to a halt, not to its end: what reads as finished, however short."""
+        self._add(self._splitter.settle())
+        chunks = list(self._ready(0.0))
+        if self._waiting:
+            chunks.append(self._take_all())
         return chunks
 
     def _add(self, sentences: list[Sentence]) -> None:
@@ -201,6 +208,10 @@ class Chunker:
             return None
         space = text.rfind(" ", least, most + 1)
         return space if space > 0 else _between_letters(text, most)
+
+    def _take_all(self) -> Chunk:
+        text = functools.reduce(_joined, (sentence.text for sentence in self._waiting))
+        return self._take(text, self._waiting[-1].ending, len(self._waiting))
 
     def _take(self, text: str, ending: Ending, count: int) -> Chunk:
         del self._waiting[:count]

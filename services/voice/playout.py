@@ -71,6 +71,7 @@ class PlayoutBuffer:
         self._playouts: deque[Playout] = deque()
         self._is_paused = False
         self._silence_due = 0
+        self._is_after_speech = False
         self._starved_frames = 0
 
     # ------------------------------------------------------------------ written by the pipeline
@@ -137,6 +138,7 @@ class PlayoutBuffer:
                 self._silence_due -= 1
             elif packet is not None:
                 self._silence_due = _SILENCE_AFTER_FRAMES
+            self._is_after_speech = packet is not None and packet is not SILENCE
             return packet
 
     def _next_packet(self) -> bytes | None:
@@ -160,8 +162,6 @@ class PlayoutBuffer:
                 return SILENCE
             if not piece.is_whole:
                 return self._late(playout, piece)
-            if len(playout.pieces) == 1 and not playout.is_complete:
-                return self._late(playout, None)
             playout.pieces.popleft()
         if playout.is_complete:
             self._end(playout)
@@ -170,6 +170,11 @@ class PlayoutBuffer:
 
     def _heard(self, piece: Piece) -> bytes:
         playout = piece.playout
+        if not piece.has_begun and self._is_after_speech:
+            # Each piece has an encoder of its own. Right after another's packets its first
+            # sounds would be predicted from theirs, and come out far too quiet.
+            self._is_after_speech = False
+            return SILENCE
         self._starved_frames = 0
         playout.heard_frames += 1
         piece.has_begun = True

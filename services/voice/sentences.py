@@ -107,6 +107,9 @@ _BEFORE_ORDINAL = _words(
 # fmt: on
 
 
+_STOP_AT_END = re.compile(r"[.!?…。！？।:]+['\"’”»)\]」]*\s*")
+
+
 class SentenceSplitter:
     """The sentences of one text. `push` each piece, `flush` at the end.
 
@@ -133,6 +136,12 @@ class SentenceSplitter:
         last = " ".join(self._text.split())
         self._text, self._decided_chars = "", 0
         return [*sentences, Sentence(last, Ending.SENTENCE)] if last else sentences
+
+    def settle(self) -> list[Sentence]:
+        """The text has come to a halt: the sentence of which only the next character is missing."""
+        if _STOP_AT_END.fullmatch(self._text, self._decided_chars):
+            return self.flush()
+        return []
 
     def _split(self, *, is_final: bool) -> list[Sentence]:
         sentences: list[Sentence] = []

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _MOST_AHEAD_S = 30.0  # sound that waits; more would be work in vain when it is stopped
 _LOW_S = 0.6  # of waiting sound; what was kept to be joined is said then
+_HALT_S = 0.7  # without a new word, and nothing left to be heard; what reads as finished is said
 _FEED_CHARS = 60  # text given to the chunker at once, so that each chunk fits what waits by then
 
 _Work = Callable[[], Coroutine[Any, Any, None]]
@@ -163,12 +164,14 @@ class SpokenReply:
         """Return once the last of it was heard, or it was given up."""
         await self._ended.wait()
 
-    async def _more(self, timeout_s: float | None) -> None:
-        """Return once there is more text, its end, or the time is up."""
+    async def _more(self, timeout_s: float | None) -> bool:
+        """Return once there is more text or its end (True), or the time is up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
+        is_new = self._changed.is_set()
         self._changed.clear()
+        return is_new
 
 
 class VoiceSession:
@@ -393,9 +396,9 @@ class VoiceSession:
                 if not ready and is_dry and reply._is_over:
                     break
                 if not ready and is_dry:
-                    low_in_s = max(0.05, buffered_s - _LOW_S) if buffered_s else None
-                    await reply._more(low_in_s)
-                    continue
+                    is_new = await reply._more(max(buffered_s - _LOW_S, _HALT_S))
+                    if not is_new and self.buffer.buffered_s < _LOW_S:
+                        ready = chunker.settle()
             if ready:
                 yield ready.pop(0)
         for chunk in [*chunker.push(speakable.flush()), *chunker.flush()]:

@@ -26,9 +26,10 @@ from tests.services.tts.sound import tone
 
 SPOKEN_HZ = 16_000
 LETTER_S = 0.06  # with the silence behind it: letters come about as fast as people speak
-WORD_END_S = 0.06  # and the silence of the last letter
+WORD_S = 0.06  # more: the silence before its first letter and behind its last one
 
 _TONE_S = 0.04
+_LEAD_IN_S = 0.02  # a tone that begins an Opus stream is faint to a decoder that heard another
 _LETTERS = string.ascii_lowercase + string.digits + string.ascii_uppercase
 _LOWEST_HZ, _STEP_HZ = 300.0, 50.0
 
@@ -44,19 +45,19 @@ _SEEN = _BLOCK * 4  # samples of a letter that are measured
 def spoken_s(text: str) -> float:
     """How long the spelled text lasts."""
     words = _words(text)
-    return sum(map(len, words)) * LETTER_S + len(words) * WORD_END_S
+    return sum(map(len, words)) * LETTER_S + len(words) * WORD_S
 
 
 def spell(text: str) -> Iterator[bytes]:
     """The sound of each word."""
     for word in _words(text):
-        yield b"".join(map(_letter, word)) + bytes(2 * round(WORD_END_S * SPOKEN_HZ))
+        yield _spelled(word)
 
 
 def spell_loudly(text: str) -> Iterator[bytes]:
     """The same in capitals, so that two who speak can be told apart."""
     for word in _words(text):
-        yield b"".join(map(_letter, word.upper())) + bytes(2 * round(WORD_END_S * SPOKEN_HZ))
+        yield _spelled(word.upper())
 
 
 def words_of(text: str) -> str:
@@ -180,10 +181,19 @@ def _words(text: str) -> list[str]:
     return "".join(kept).split()
 
 
+def _spelled(word: str) -> bytes:
+    lead_in, end = _silence(_LEAD_IN_S), _silence(WORD_S - _LEAD_IN_S)
+    return lead_in + b"".join(map(_letter, word)) + end
+
+
+def _silence(seconds: float) -> bytes:
+    return bytes(2 * round(seconds * SPOKEN_HZ))
+
+
 @functools.cache
 def _letter(letter: str) -> bytes:
     sound = tone(_hz(letter), _TONE_S, rate_hz=SPOKEN_HZ)
-    return sound + bytes(2 * round((LETTER_S - _TONE_S) * SPOKEN_HZ))
+    return sound + _silence(LETTER_S - _TONE_S)
 
 
 def _hz(letter: str) -> float:

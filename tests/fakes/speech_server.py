@@ -20,7 +20,7 @@ class Asked:
 
     text: str
     at: float  # time.monotonic() of the request
-    done_at: float | None = None
+    first_sound_at: float | None = None
 
 
 @dataclass
@@ -80,11 +80,11 @@ class SpeechServer:
                 if self.streams:
                     due_s += self.real_time_factor * _PIECE_S
                     await asyncio.sleep(due_s - time.monotonic())
+                asked.first_sound_at = asked.first_sound_at or time.monotonic()
                 await response.write(sound[start : start + step])
         if is_failing:
             assert request.transport is not None
             request.transport.abort()
             return response
-        asked.done_at = time.monotonic()
         await response.write_eof()
         return response

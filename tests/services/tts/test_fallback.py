@@ -298,3 +298,21 @@ async def test_espeak_goes_on_where_another_fails(start):
     assert answer.provider == "espeak"
     assert len(samples) > RATE_HZ
     assert -30 < rms_dbfs(samples) < -15
+
+
+async def test_one_that_is_still_loading_is_not_asked_and_is_once_it_can(start):
+    first, second = tones("first", 400), tones("second", 900)
+    first.is_ready = False
+    speech = await start(first, second)
+    assert share(await heard(speech.answer()), 900) > 0.95
+    assert not first.asked
+    first.is_ready = True
+    assert share(await heard(speech.answer()), 400) > 0.95
+
+
+async def test_all_that_can_open_begin_to_load_when_somebody_is_about_to_listen(start):
+    absent, first, second = tones("absent", 200, opens=False), tones("first", 400), tones("b", 900)
+    speech = await start(absent, first, second)
+    assert (first.prepared, second.prepared) == (0, 0)
+    speech.prepare()
+    assert (absent.prepared, first.prepared, second.prepared) == (0, 1, 1)

@@ -218,3 +218,24 @@ def test_an_answer_in_markdown_is_spoken():
         "water. salt. A code block is in the text channel.",
         "It takes 3.5 hours… See a link!",
     ]
+
+
+def said(chunks: list[Chunk]) -> list[str]:
+    return [chunk.text for chunk in chunks]
+
+
+def test_a_text_that_halts_gives_what_reads_as_finished():
+    chunker = Chunker()
+    assert said(chunker.push("Let me look that up for you.")) == []
+    assert said(chunker.settle()) == ["Let me look that up for you."]
+    assert said(chunker.push(" Yes. No")) == []
+    assert said(chunker.settle()) == ["Yes."]
+    assert said(chunker.flush()) == ["No"]
+
+
+def test_a_text_that_halts_in_a_sentence_gives_nothing_of_it():
+    chunker = Chunker()
+    assert said(chunker.push("It costs $29")) == []
+    assert chunker.settle() == []
+    assert said(chunker.push(".95 today.")) == []
+    assert said(chunker.flush()) == ["It costs $29.95 today."]
