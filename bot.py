@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -62,6 +62,9 @@ from services.tokens import TokenCounter
 from services.tts import SpeechProvider
 from services.tts.espeak import EspeakSpeech
 from services.tts.fallback import Speech
+from services.tts.kokoro import KokoroSpeech
+from services.tts.kokoro_model import PACKAGES as KOKORO_PACKAGES
+from services.tts.kokoro_model import missing_packages
 from services.tts.openai_speech import OpenAISpeech
 from services.tts.phrase_cache import PhraseCache
 from services.usage import Quotas, UsageStore
@@ -455,6 +458,14 @@ def _speech_providers(config: Config) -> list[SpeechProvider]:
     is_openai = not config.TTS_OPENAI_BASE_URL and not config.OPENAI_BASE_URL
     key = config.TTS_OPENAI_API_KEY or (config.OPENAI_API_KEY if is_openai else "")
     providers: list[SpeechProvider] = []
+    if wanted == "kokoro" or (wanted == "auto" and not missing_packages(KOKORO_PACKAGES)):
+        folder = config.KOKORO_MODEL_DIR
+        providers.append(
+            KokoroSpeech(
+                device=cast(Literal["auto", "cuda", "mps", "cpu"], config.KOKORO_DEVICE),
+                model_dir=Path(folder).expanduser() if folder else None,
+            )
+        )
     if wanted == "openai" or (wanted == "auto" and (key or config.TTS_OPENAI_BASE_URL)):
         providers.append(
             OpenAISpeech(

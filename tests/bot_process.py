@@ -45,7 +45,9 @@ class BotProcess:
         # Settings of the person who runs the tests must not reach the bot under test.
         ours = {name for name in vars(Config) if name.isupper()}
         clean = {name: value for name, value in os.environ.items() if name not in ours}
-        self._environ = {**clean, **environ, "PYTHONPATH": str(ROOT)}
+        # Nor may a model be fetched for hours of tests.
+        offline = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+        self._environ = {**clean, **offline, **environ}
         self._directory = directory
         self._program = list(program) or [str(ROOT / "bot.py")]
         self._process: asyncio.subprocess.Process | None = None

@@ -73,7 +73,8 @@ class Speech:
         self._opened = [
             provider for provider, is_open in zip(self._providers, can_open, strict=True) if is_open
         ]
-        log.info("speech ready", extra={"providers": self.providers})
+        names = [provider.name for provider in self._opened]
+        log.info("speech providers", extra={"providers": ", ".join(names)})
 
     async def _can_open(self, provider: SpeechProvider) -> bool:
         try:

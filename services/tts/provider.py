@@ -3,6 +3,7 @@
     TTSError
     ├── SpeechUnavailableError     not installed, not loaded, or not opened
     ├── SpeechLoadingError         not loaded yet; it will be
+    ├── SpeechLanguageError        not in this language; another provider may
     ├── UnknownVoiceError          no such voice here; another provider may have it
     ├── SpeechKeyRefusedError      401, 403
     ├── SpeechCreditError          402, 429 insufficient_quota: no credit left
@@ -115,8 +116,13 @@ class SpeechLoadingError(TTSError):
     retryable = True
 
 
+class SpeechLanguageError(TTSError):
+    sentence = "I cannot speak this language. Please choose another with /voice set."
+    counts_against_provider = False
+
+
 class UnknownVoiceError(TTSError):
-    sentence = "I do not have that voice. Please choose another with /voice."
+    sentence = "I do not have that voice. Please choose another with /voice set."
     counts_against_provider = False
     is_mistake = True
 
