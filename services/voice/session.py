@@ -185,6 +185,7 @@ class VoiceSession:
         choice: what the server chose, looked at for each reply.
         name_of: for mentions in what is said.
         on_failure: told once when a reply could not be said to its end.
+        on_begin: told when something is to be said.
         on_said: told the server's id and the text of each chunk.
 
     Attributes:
@@ -204,6 +205,7 @@ class VoiceSession:
         choice: Callable[[], VoiceChoice] = VoiceChoice,
         name_of: NameOf = lambda kind, entity_id: None,
         on_failure: Callable[[TTSError], Coroutine[Any, Any, None]] | None = None,
+        on_begin: Callable[[], None] = lambda: None,
         on_said: Callable[[int, str], None] = lambda guild_id, text: None,
     ) -> None:
         self.guild_id = guild_id
@@ -218,6 +220,7 @@ class VoiceSession:
         self._choice = choice
         self._name_of = name_of
         self._on_failure = on_failure
+        self._on_begin = on_begin
         self._on_said = on_said
         self._replies: list[SpokenReply] = []  # not heard to their end yet, in their order
         self._turn = asyncio.Lock()  # one reply is synthesised at a time; the lock is fair
@@ -299,6 +302,7 @@ class VoiceSession:
     # ------------------------------------------------------------------ inside
 
     def _begin(self, author_id: int, received_at: float | None, turn_id: int | None) -> SpokenReply:
+        self._on_begin()
         playout = Playout()
         reply = SpokenReply(
             author_id=author_id,

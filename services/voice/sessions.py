@@ -86,6 +86,7 @@ class VoiceSessions:
             choice=lambda: self.choices.of(guild_id),
             name_of=name_of,
             on_failure=on_failure,
+            on_begin=self._warm_up.make_room,
             on_said=self._warm_up.said,
         )
         self._warm_up.start()

@@ -79,14 +79,22 @@ class WarmUp:
         self._last_said_s = 0.0
         self._tasks = BackgroundTasks()
         self._task: asyncio.Task[None] | None = None
+        self._phrase: asyncio.Task[None] | None = None  # being synthesised now
 
     def start(self) -> None:
         """There is a session; runs until there is none."""
+        self.make_room()
         if self._task is None or self._task.done():
             self._task = self._tasks.start(self._run(), name="voice-warm-up")
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
+
+    def make_room(self) -> None:
+        """Something is to be said to people: nothing of ours stands in its way."""
+        self._last_said_s = asyncio.get_running_loop().time()
+        if self._phrase is not None:
+            self._phrase.cancel()
 
     def said(self, guild_id: int, text: str) -> None:
         """A server heard this."""
@@ -120,7 +128,9 @@ class WarmUp:
                     if not answer.knows(phrase):
                         is_done = False
                         await self._until_idle()
-                        await _say_to_nobody(answer, phrase)
+                        speaking = _say_to_nobody(answer, phrase)
+                        self._phrase = self._tasks.start(speaking, name="warm-up-phrase")
+                        await asyncio.wait([self._phrase])
                         await asyncio.sleep(_BETWEEN_PHRASES_S if self._idle_s else 0)
             await asyncio.sleep(self._idle_s * (10 if is_done else 1))
 

@@ -34,7 +34,7 @@ class CommandClient(Client):
         @self.tree.command(description="Where is this?")
         async def where(interaction: discord.Interaction):
             await interaction.response.send_message(
-                f"{interaction.guild.name}, to {interaction.user.name}"
+                f"{interaction.guild}, to {interaction.user.name}"
             )
 
         second = discord.Object(int(in_server(GUILD_ID, 2)))

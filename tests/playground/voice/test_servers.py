@@ -27,7 +27,8 @@ async def calls(pg: Playground, bot):
 
     async def enter(name: str) -> discord.VoiceClient:
         channel = discord.utils.get(bot.get_all_channels(), name=name)
-        return await channel.connect(timeout=TIMEOUT_S)
+        voice: discord.VoiceClient = await channel.connect(timeout=TIMEOUT_S)
+        return voice
 
     voices = await asyncio.gather(*(enter(name) for name in PLACES))
     yield voices

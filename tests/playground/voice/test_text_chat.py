@@ -12,7 +12,9 @@ class CommandClient(Client):
     async def setup_hook(self) -> None:
         @self.tree.command(description="Where is this?")
         async def where(interaction: discord.Interaction):
-            await interaction.response.send_message(interaction.channel.name)
+            channel = interaction.channel
+            assert isinstance(channel, discord.VoiceChannel)
+            await interaction.response.send_message(channel.name)
 
         await self.tree.sync()
 
