@@ -55,6 +55,8 @@ def _sentence(error: Exception, command: str) -> str | None:
             return None
         case commands.NotOwner():
             return "Only the bot's owners can do that."
+        case commands.NoPrivateMessage() | app_commands.NoPrivateMessage():
+            return "That works on a server only."
         case commands.CheckFailure() | app_commands.CheckFailure():
             return "You cannot use me here."
         case commands.MissingRequiredArgument():

@@ -162,6 +162,10 @@ class Chat(commands.Cog):
         if original is not None and original.author.id == self._me.id:
             return True
         channel = message.channel
+        if isinstance(channel, discord.VoiceChannel) and self._voice.is_alone_with(
+            message.guild.id, channel.id, message.author.id
+        ):
+            return True  # whom else should it be for
         if not self._settings.auto_reply_channel_ids.isdisjoint(channel_ids(channel)):
             return True
         return isinstance(channel, discord.Thread) and (

@@ -46,6 +46,10 @@ class JoinFailedError(BotError):
     sentence = "I could not get into the voice channel. Please try again in a moment."
 
 
+class SentAwayError(JoinError):
+    sentence = "I was sent away before I was in."
+
+
 class Call:
     """One server's.
 
@@ -83,6 +87,8 @@ class Call:
         self._over = asyncio.Event()
         self._idle: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[VoiceClient] | None = None
+        self._rejoining: asyncio.Task[None] | None = None
         self._tasks = BackgroundTasks()
         self.session = sessions.open(
             guild.id,
@@ -98,25 +104,31 @@ class Call:
     async def join(self, channel: VoiceRoom) -> None:
         """Raises:
         JoinFailedError: Discord did not let the bot in; the call is over.
+        SentAwayError: the call was ended meanwhile.
         """
         try:
             await self._connect(channel)
         except _REFUSED as error:
             await self.leave()
-            raise JoinFailedError(type(error).__name__) from error
+            raise JoinFailedError(f"{type(error).__name__}: {error}") from error
+        except asyncio.CancelledError:
+            if self._connecting is None or not self._connecting.cancelled():
+                raise
+            raise SentAwayError from None
         log.info("joined voice", extra={"guild_id": self.guild_id, "channel_id": channel.id})
 
     async def move_to(self, channel: VoiceRoom) -> None:
-        """Raises:
-        JoinFailedError: it is not in that channel.
+        """Go into another channel; what is being said goes on there.
+
+        Raises:
+            JoinFailedError: Discord did not let the bot in; the call is over.
+            SentAwayError: the call was ended meanwhile.
         """
-        assert self._client is not None
-        try:
-            await self._client.move_to(channel, timeout=_CONNECT_TIMEOUT_S)
-        except _REFUSED as error:
-            raise JoinFailedError(type(error).__name__) from error
-        if self.channel_id != channel.id:
-            self.moved(channel)
+        if self._rejoining is not None:
+            self._rejoining.cancel()
+            await asyncio.wait([self._rejoining])
+        await self._hang_up(channel.guild)
+        await self.join(channel)
 
     async def leave(self) -> None:
         """Silence and out, at once."""
@@ -129,15 +141,25 @@ class Call:
         self._player.remove(self.outlet)
         self.outlet.line = None
         await self._sessions.close(self.guild_id)
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(*_REFUSED):
-                async with asyncio.timeout(_LEAVE_TIMEOUT_S):
-                    await client.disconnect(force=True)
+        if self._rejoining is not None:
+            self._rejoining.cancel()
+        if (guild := self._bot.get_guild(self.guild_id)) is not None:
+            await self._hang_up(guild)
         log.info("left voice", extra={"guild_id": self.guild_id, "channel_id": self.channel_id})
         self._on_over(self)
         self._over.set()
         await self._tasks.aclose()
+
+    async def _hang_up(self, guild: discord.Guild) -> None:
+        """End the connection, also one that is only being made."""
+        self.outlet.line = self._client = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        if (client := guild.voice_client) is not None:
+            with contextlib.suppress(*_REFUSED):
+                async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+                    await client.disconnect(force=True)
 
     @property
     def is_over(self) -> bool:
@@ -154,13 +176,19 @@ class Call:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CONFIRM_TIMEOUT_S):
                     await self._is_out.wait()
+        if self._is_over:
+            raise SentAwayError
         self.channel_id = channel.id
-        self._client = await channel.connect(
+        connecting = channel.connect(
             timeout=_CONNECT_TIMEOUT_S,
             reconnect=False,
             self_deaf=True,
             cls=functools.partial(VoiceClient, on_end=self._ended),
         )
+        self._connecting = asyncio.create_task(connecting, name="voice-connect")
+        # When it fails, discord.py waits as long once more for Discord to say that the bot is out.
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S + _CONFIRM_TIMEOUT_S):
+            self._client = await self._connecting
         self.outlet.line = self._client
         self._moved_in(channel)
         self._player.wake(self.outlet)
@@ -173,7 +201,7 @@ class Call:
         if client.was_thrown_out:
             self._leave_soon()
         else:
-            self._tasks.start(self._rejoin(), name="rejoin-voice")
+            self._rejoining = self._tasks.start(self._rejoin(), name="rejoin-voice")
 
     async def _rejoin(self) -> None:
         for wait_s in _REJOIN_AFTER_S:

@@ -10,6 +10,7 @@ import asyncio
 import io
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -17,6 +18,7 @@ from discord.ext import commands
 
 from cogs.voice.call import Call, JoinError, VoiceRoom, people_in
 from cogs.voice.player import Player
+from services.background import BackgroundTasks
 from services.errors import BotError
 from services.tts import PcmChunk
 from services.voice.choices import FASTEST, SLOWEST
@@ -28,8 +30,11 @@ log = logging.getLogger(__name__)
 
 _SAY_MAX_CHARS = 1000
 _SAYS_WAITING = 3  # of one person
+_LAST_OUTCOMES_S = 2.0  # to tell that speech was ended with the process
 _CHOICES_SHOWN = 25  # Discord's limit
 _VOICE_MAX_CHARS = 60
+# With `… | None` discord.py passes over what it cannot convert, and shows a range as free text.
+_LEFT_OUT: Any = None
 
 _Context = commands.Context[commands.Bot]
 
@@ -65,17 +70,19 @@ class Voice(commands.Cog):
         self._calls: dict[int, Call] = {}
         self._joining: set[int] = set()
         self._reading = asyncio.Semaphore(1)
+        self._outcomes = BackgroundTasks()  # each tells how a /say went, once it is over
 
     async def cog_unload(self) -> None:
         """Out of every voice channel, at once."""
         await asyncio.gather(*(call.leave() for call in list(self._calls.values())))
+        await self._outcomes.aclose(grace_s=_LAST_OUTCOMES_S)
 
     # ------------------------------------------------------------------ commands
 
     @commands.hybrid_command(name="join", description="Call me into your voice channel.")  # type: ignore[arg-type]
     @commands.guild_only()
     @app_commands.describe(channel="Which one; empty: the one you are in")
-    async def join(self, context: _Context, *, channel: discord.VoiceChannel | None = None) -> None:
+    async def join(self, context: _Context, *, channel: discord.VoiceChannel = _LEFT_OUT) -> None:
         """Call me into your voice channel."""
         target = channel or _channel_of(context.author)
         if target is None:
@@ -83,24 +90,25 @@ class Voice(commands.Cog):
         guild = target.guild
         _check_may_enter(target)
         call = self._calls.get(guild.id)
-        if call is not None and call.is_over:
-            await call.ended()
-            call = None
-        if call is not None and call.channel_id == target.id:
-            call.text_channel = context.channel
-            call.moved(target)
-            await context.send(f"I am in {target.mention} already.", ephemeral=True)
-            return
+        if call is not None and not call.is_over:
+            if call.channel_id == target.id:
+                call.text_channel = context.channel
+                call.moved(target)
+                await context.send(f"I am in {target.mention} already.", ephemeral=True)
+                return
+            _check_may_take_away(call, context)
         if guild.id in self._joining:
             raise JoinError(sentence="I am just joining. One moment, please.")
-        await context.defer()
         self._joining.add(guild.id)
         try:
-            if call is not None:
-                _check_may_take_away(call, context)
+            await context.defer()
+            call = self._calls.get(guild.id)
+            if call is not None and not call.is_over:
                 call.text_channel = context.channel
                 await call.move_to(target)
             else:
+                if call is not None:
+                    await call.ended()
                 await self._begin(target, context.channel)
         finally:
             self._joining.discard(guild.id)
@@ -128,8 +136,7 @@ class Voice(commands.Cog):
         """Send me out of the voice channel."""
         call = self._call_in(context)
         _check_may_take_away(call, context)
-        await context.defer(ephemeral=True)
-        await call.leave()
+        await asyncio.gather(call.leave(), context.defer(ephemeral=True))
         await context.send("I have left.", ephemeral=True)
 
     @commands.hybrid_command(name="say", description="Let me say something in the voice channel.")  # type: ignore[arg-type]
@@ -152,9 +159,7 @@ class Voice(commands.Cog):
         sound = await self._sound_in(clip) if clip is not None else None
         if sound is not None:
             replies.append(session.play(sound, author_id=context.author.id))
-        for reply in replies:
-            await reply.wait_for_playout()
-        await context.send(_outcome(replies), ephemeral=True)
+        self._outcomes.start(_tell_outcome(context, replies), name="say-outcome")
 
     async def _sound_in(self, clip: discord.Attachment) -> PcmChunk:
         """Raises:
@@ -191,9 +196,9 @@ class Voice(commands.Cog):
         self,
         context: _Context,
         provider: str | None = None,
-        voice: commands.Range[str, 1, _VOICE_MAX_CHARS] | None = None,
-        speed: commands.Range[float, SLOWEST, FASTEST] | None = None,
-        language: commands.Range[str, 2, 12] | None = None,
+        voice: commands.Range[str, 1, _VOICE_MAX_CHARS] = _LEFT_OUT,
+        speed: commands.Range[float, SLOWEST, FASTEST] = _LEFT_OUT,
+        language: commands.Range[str, 2, 12] = _LEFT_OUT,
         speak_answers: bool | None = None,
     ) -> None:
         """Choose how I sound on this server, for people who may manage it."""
@@ -316,7 +321,8 @@ class Voice(commands.Cog):
             lines = [f"**Voice**: <#{call.channel_id}>, {how}"]
         now = sessions.speech.providers
         speaking = voice.provider if voice.provider in now else next(iter(now), "nobody")
-        loading = [one.name for one in sessions.speech.opened if not one.is_ready]
+        waiting = [one.name for one in sessions.speech.opened if not one.is_ready]
+        loading = waiting if call is not None else []  # nothing large is loaded for nobody
         lines += [
             f"- Speaks: {speaking}" + (f" ({', '.join(loading)} is loading)" if loading else ""),
             f"- Voice: {voice.voice or 'its usual one'}, speed {voice.speed:g}, "
@@ -366,9 +372,14 @@ def _check_may_enter(channel: VoiceRoom) -> None:
 
 def _check_may_take_away(call: Call, context: _Context) -> None:
     """Whoever hears the bot or may move people decides where it is."""
-    channel = context.bot.get_channel(call.channel_id)
+    channel, author = context.bot.get_channel(call.channel_id), context.author
     others = people_in(channel) if isinstance(channel, VoiceRoom) else {}
-    if not others or context.author.id in others or context.permissions.move_members:
+    if not others or author.id in others:
+        return
+    # The context's own permissions leave out those for voice where it is a text channel.
+    assert isinstance(channel, VoiceRoom)
+    assert isinstance(author, discord.Member)
+    if channel.permissions_for(author).move_members:
         return
     raise NotAllowedError(sentence=f"I am with others in <#{call.channel_id}>. Ask them, please.")
 
@@ -380,11 +391,10 @@ def _check_patience(session: VoiceSession, user_id: int) -> None:
 
 
 def _greeting(channel: VoiceRoom, text_channel: object) -> str:
-    places = [channel.mention]
-    if getattr(text_channel, "id", None) != channel.id and hasattr(text_channel, "mention"):
-        places.append(text_channel.mention)
+    is_elsewhere = getattr(text_channel, "id", None) != channel.id
+    places = f"here and in {channel.mention}" if is_elsewhere else "here"
     return (
-        f"I am in {channel.mention}, and say aloud what I answer in {' and '.join(places)}. "
+        f"I am in {channel.mention}, and say aloud what I answer {places}. "
         "I cannot hear you: write to me. `/stop` silences me, `/leave` sends me away."
     )
 
@@ -402,6 +412,12 @@ def _figures(call: Call) -> list[str]:
         f" (at most {1000 * outlet.worst_late_s:.0f} ms)"
     )
     return lines
+
+
+async def _tell_outcome(context: _Context, replies: list[SpokenReply]) -> None:
+    for reply in replies:
+        await reply.wait_for_playout()
+    await context.send(_outcome(replies), ephemeral=True)
 
 
 def _outcome(replies: list[SpokenReply]) -> str:

@@ -31,7 +31,6 @@ _MOVE_TIMEOUT_S = 5.0
 _MOST_PACKET_BYTES = 2048
 _LOOK_AGAIN_S = 0.2  # when there is no socket to listen on
 
-_LEFT = 1000
 _DISCONNECTED, _CALL_TERMINATED = 4014, 4022
 _NETWORK_LOST = (-1, 1001, 1006)
 _SERVER_CRASHED = 4015
@@ -85,6 +84,7 @@ class _Connection(VoiceConnectionState):
     def __init__(self, voice_client: discord.VoiceClient) -> None:
         super().__init__(voice_client, hook=self._saw)
         self.was_thrown_out = False
+        self._is_ending = False
         self._is_resumed = False
         self._is_in_group = False  # of those who share the keys, and they know it
         self._socket_reader.stop()
@@ -120,6 +120,21 @@ class _Connection(VoiceConnectionState):
             self.was_thrown_out = True
         await super().voice_state_update(data)
 
+    async def _voice_disconnect(self) -> None:
+        self._is_ending = True
+        await super()._voice_disconnect()
+
+    async def _wrap_connect(self, *args: Any) -> None:
+        """As discord.py's, which logs what fails; here whoever asked for it does."""
+        try:
+            await self._connect(*args)
+        except asyncio.CancelledError:
+            await self.soft_disconnect()
+            raise
+        except Exception:
+            await self.disconnect()
+            raise
+
     async def _poll_voice_ws(self, reconnect: bool) -> None:
         while True:
             try:
@@ -132,9 +147,9 @@ class _Connection(VoiceConnectionState):
 
     async def _goes_on(self, error: Exception) -> bool:
         """After the websocket failed or was closed: whether there is another one now."""
+        if self._is_ending:
+            return False  # a second farewell would let the first one wait for an answer in vain
         code = error.code if isinstance(error, discord.ConnectionClosed) else None
-        if code == _LEFT and self._expecting_disconnect:
-            return False
         if not isinstance(error, (discord.ConnectionClosed, TimeoutError, OSError)):
             log.error("voice connection failed unexpectedly", exc_info=error)
         is_moved = False
@@ -152,7 +167,7 @@ class _Connection(VoiceConnectionState):
                 "voice connection could not go on",
                 extra={"code": code, "error": type(failure).__name__},
             )
-        if self.state is not ConnectionFlowState.disconnected or self._socket_reader.is_alive():
+        if not self._is_ending:
             await self.disconnect()
         return False
 

@@ -121,6 +121,13 @@ class VoiceSessions:
         if session is not None:
             await session.aclose()
 
+    def is_alone_with(self, guild_id: int, room_id: int, user_id: int) -> bool:
+        """Whether somebody is the only one who hears the bot, and writes where it is spoken."""
+        session = self.get(guild_id)
+        if session is None:
+            return False
+        return room_id in session.room_ids and session.listener_ids == {user_id}
+
     def begin_reply(self, turn: Turn, *, received_at: float) -> SpokenReply | None:
         """The spoken side of an answer; None where nobody hears it."""
         session = self.get(turn.guild_id)

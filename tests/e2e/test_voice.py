@@ -8,8 +8,17 @@ import pytest_asyncio
 from playground.model import Hang, HttpError, Script
 from playground.seed import BOT_ID
 from tests.bot_process import Stage, one_after_another
-from tests.fakes.scripted_speech import heard as read_out
-from tests.fakes.scripted_speech import spoken_s, words_of
+from tests.e2e.voice import (
+    heard_words,
+    is_in_order,
+    is_in_voice,
+    joined,
+    out_of_voice,
+    run,
+    send_out,
+    spelled,
+    words_in,
+)
 from tests.fakes.speech_server import SpeechServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -45,54 +54,7 @@ async def stage(shared_stage, speech):
     speech.fails_after = None
     speech.asked.clear()
     yield shared_stage
-    for person in (shared_stage.alice, shared_stage.bob):
-        await person.leave_voice()
-    if is_in_voice(shared_stage):
-        await run(shared_stage, "leave")
-
-
-def is_in_voice(stage):
-    return bool(stage.playground.world.voice_states_of(BOT_ID))
-
-
-async def run(stage, command, *, person=None, place="chat", **options):
-    """Run a command and return what its answer says."""
-    person = person or stage.alice
-    with stage.new_messages() as seen:
-        await person.slash(place, command, **options)
-        reply = await seen.until(lambda m: bool(m["content"]) and "interaction_metadata" in m)
-        return reply["content"]
-
-
-async def joined(stage, *, place="chat", channel="Lounge"):
-    """Alice in a voice channel, and the bot with her, ready to speak."""
-    call = await stage.alice.join_voice(channel)
-    assert "I am in" in await run(stage, "join", place=place)
-    await call.ready()
-    return call
-
-
-def words_in(packets):
-    return read_out(packet.opus for packet in packets).split()
-
-
-async def heard_words(call, *texts, timeout_s=30.0):
-    """The words that came from the bot, once these texts can have been said and it is silent."""
-    heard = call.heard[BOT_ID]
-    least_count = 0.9 * sum(map(spoken_s, texts)) / 0.02
-    await call.until(lambda: heard.speech_count >= least_count, timeout_s=timeout_s)
-    await call.until(lambda: BOT_ID not in call.speaking, timeout_s=timeout_s)
-    return words_in(heard.packets)
-
-
-def is_in_order(words, whole):
-    """Whether the words are some of `whole`, in its order, none of them twice."""
-    rest = iter(whole)
-    return all(word in rest for word in words)
-
-
-def spelled(text):
-    return words_of(text).split()
+    await send_out(shared_stage)
 
 
 # ---------------------------------------------------------------------- speaking
@@ -141,6 +103,18 @@ async def test_the_text_chat_of_the_voice_channel_is_spoken(stage):
     stage.begin(Script.of(SHORT))
     await stage.ask(f"{stage.playground.bot_mention} tell me", place="Lounge")
     assert await heard_words(call, SHORT) == spelled(SHORT)
+
+
+async def test_in_the_voice_channels_chat_its_only_listener_need_not_mention_it(stage):
+    call = await joined(stage, place="general")
+    stage.begin(Script.of(SHORT))
+    assert (await stage.ask("tell me", place="Lounge"))["content"] == SHORT
+    assert await heard_words(call, SHORT) == spelled(SHORT)
+    await stage.bob.join_voice("Lounge")
+    await call.ready()
+    await stage.alice.send("Lounge", "do you hear it too, Bob?")
+    await stage.ask(f"{stage.playground.bot_mention} tell me", place="Lounge")
+    assert len(stage.model.calls) == 2
 
 
 async def test_an_error_is_spoken_too(stage, speech):
@@ -258,8 +232,7 @@ async def test_people_who_come_and_go_cost_no_word(stage):
 async def test_a_bot_that_is_thrown_out_stays_out(stage):
     await joined(stage)
     await stage.playground.faults.disconnect_bot()
-    await stage.bot.logged(lambda record: record["message"] == "left voice")
-    assert not is_in_voice(stage)
+    await out_of_voice(stage)
     assert "no voice channel" in await run(stage, "say", text=SHORT)
 
 
