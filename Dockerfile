@@ -4,6 +4,8 @@
 FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# Kokoro's files, downloaded once: into the volume, where the next container finds them.
+ENV HF_HOME=/app/data/huggingface
 WORKDIR /app
 
 ARG FULL=0

@@ -19,6 +19,9 @@ playground: .venv/light ## Start the bot on a Discord of its own, in the browser
 run: .venv/full ## Start the bot on Discord, with the settings in .env
 	@$(VENV_PYTHON) bot.py
 
+.PHONY: full
+full: .venv/full ## Install everything the bot can use, Kokoro too
+
 .PHONY: test
 test: lint ## Check the style and the types, and run all tests
 	$(VENV_PYTHON) -m pytest

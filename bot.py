@@ -140,6 +140,7 @@ class ChatBot(commands.Bot):
         auto_reply_channel_ids: frozenset[int],
         access: AccessRules,
         model_hosts: Sequence[str],
+        speech_hosts: Sequence[str],
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(
@@ -163,6 +164,7 @@ class ChatBot(commands.Bot):
         self._auto_reply_channel_ids = auto_reply_channel_ids
         self.access = access
         self._model_hosts = model_hosts
+        self._speech_hosts = speech_hosts
         self._ssl_context = ssl_context
         self._tasks = BackgroundTasks()
 
@@ -219,7 +221,12 @@ class ChatBot(commands.Bot):
             )
         )
         await self.add_cog(
-            Privacy(self, personal_data=services.personal_data, model_hosts=self._model_hosts)
+            Privacy(
+                self,
+                personal_data=services.personal_data,
+                model_hosts=self._model_hosts,
+                speech_hosts=self._speech_hosts,
+            )
         )
         await self.add_cog(
             Usage(self, usage=services.usage, quotas=services.quotas, prices=services.prices)
@@ -482,6 +489,11 @@ def _sentences_of(error: type[BotError]) -> set[str]:
     return {error.sentence}.union(*map(_sentences_of, error.__subclasses__()))
 
 
+def _speech_hosts(speech: Speech) -> list[str]:
+    """Servers that get the text of what is said aloud."""
+    return [one.host for one in speech.opened if isinstance(one, OpenAISpeech)]
+
+
 def build_services(
     config: Config, endpoints: Sequence[ModelEndpoint], data_dir: Path, history_dir: Path
 ) -> Services:
@@ -584,6 +596,7 @@ def build_services(
                 language=config.TTS_LANGUAGE,
             ),
             choices=voice_choices,
+            persona_voice=lambda channel_ids: personas.of(channel_ids).voice,
             sentences=sorted(_sentences_of(LLMError)),
         ),
         wishes_file=data_dir / "privacy.json",
@@ -718,6 +731,7 @@ async def run(config: Config, *, playground_port: int | None, started_at: float)
             auto_reply_channel_ids=auto_reply_channel_ids,
             access=access,
             model_hosts=_model_hosts(endpoints),
+            speech_hosts=_speech_hosts(services.speech),
             ssl_context=playground.client_context() if playground is not None else None,
         )
         if playground is not None:

@@ -581,10 +581,10 @@ async def speak_for(duration_s: float, phrases: Path, streaming: bool, is_cached
             reply = session.say(answer, author_id=1)
             while not reply.has_ended:
                 packet = session.buffer.read()
-                if packet is not None:
-                    spoken += FRAME_S
                 if packet is None or packet == SILENCE:
                     await asyncio.sleep(0)
+                else:
+                    spoken += FRAME_S
         await session.aclose()
     await cache.aclose()
     return spoken

@@ -39,14 +39,21 @@ class Privacy(
 
     Args:
         model_hosts: where the models run that messages are sent to.
+        speech_hosts: servers that turn into sound what is said aloud.
     """
 
     def __init__(
-        self, bot: commands.Bot, *, personal_data: PersonalData, model_hosts: Sequence[str]
+        self,
+        bot: commands.Bot,
+        *,
+        personal_data: PersonalData,
+        model_hosts: Sequence[str],
+        speech_hosts: Sequence[str],
     ) -> None:
         self.bot = bot
         self._personal_data = personal_data
         self._model_hosts = tuple(dict.fromkeys(model_hosts))
+        self._speech_hosts = tuple(speech_hosts)
         self._choice = ForgetChoice(personal_data)
 
     async def cog_load(self) -> None:
@@ -62,7 +69,7 @@ class Privacy(
             "",
             "**Where it goes**",
             f"What you say to me is sent to the model that writes my answers: {self._models()}. "
-            "It goes nowhere else.",
+            f"{self._speech()}It goes nowhere else.",
             "",
             "**Your say**",
             "- `/privacy export` gives you everything that I have of you, as a file.",
@@ -121,7 +128,16 @@ class Privacy(
         )
 
     def _models(self) -> str:
-        return ", ".join(f"`{host}`" for host in self._model_hosts)
+        return _listed(self._model_hosts)
+
+    def _speech(self) -> str:
+        if not self._speech_hosts:
+            return ""
+        return f"What I say in a voice channel is made sound by {_listed(self._speech_hosts)}. "
+
+
+def _listed(hosts: Sequence[str]) -> str:
+    return ", ".join(f"`{host}`" for host in hosts)
 
 
 class ForgetChoice(discord.ui.View):

@@ -108,13 +108,15 @@ class Call:
         """
         try:
             await self._connect(channel)
-        except _REFUSED as error:
-            await self.leave()
-            raise JoinFailedError(f"{type(error).__name__}: {error}") from error
         except asyncio.CancelledError:
             if self._connecting is None or not self._connecting.cancelled():
                 raise
             raise SentAwayError from None
+        except SentAwayError:
+            raise
+        except Exception as error:  # whatever it was, no half of a call stays behind
+            await self.leave()
+            raise JoinFailedError(f"{type(error).__name__}: {error}") from error
         log.info("joined voice", extra={"guild_id": self.guild_id, "channel_id": channel.id})
 
     async def move_to(self, channel: VoiceRoom) -> None:

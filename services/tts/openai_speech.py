@@ -86,7 +86,12 @@ class OpenAISpeech:
     @property
     def version(self) -> str:
         """The server and its model; of the address without what may be secret in it."""
-        return f"{self._model} at {httpx2.URL(self._url).host}/{self._default_voice}"
+        return f"{self._model} at {self.host}/{self._default_voice}"
+
+    @property
+    def host(self) -> str:
+        """Where the text goes."""
+        return httpx2.URL(self._url).host
 
     @property
     def is_ready(self) -> bool:

@@ -111,6 +111,7 @@ class SpokenReply:
     playout: Playout
     session: VoiceSession
     turn_id: int | None = None
+    voice: str = ""  # instead of the server's
     error: TTSError | None = None
     latencies: Latencies = field(default_factory=Latencies)
     provider: str = ""
@@ -237,11 +238,14 @@ class VoiceSession:
     def voice(self) -> VoiceInUse:
         return self._settings.with_choice(self._choice())
 
-    def answer(self) -> SpokenAnswer:
-        """Who would say an answer now, in this server's voice."""
-        voice = self.voice
+    def answer(self, voice: str = "") -> SpokenAnswer:
+        """Who would say an answer now, in this server's voice or another."""
+        usual = self.voice
         return self._speech.answer(
-            provider=voice.provider, voice=voice.voice, speed=voice.speed, language=voice.language
+            provider=usual.provider,
+            voice=voice or usual.voice,
+            speed=usual.speed,
+            language=usual.language,
         )
 
     @property
@@ -250,18 +254,25 @@ class VoiceSession:
         return list(self._replies)
 
     def begin_reply(
-        self, *, author_id: int, received_at: float | None = None, turn_id: int | None = None
+        self,
+        *,
+        author_id: int,
+        received_at: float | None = None,
+        turn_id: int | None = None,
+        voice: str = "",
     ) -> SpokenReply:
         """Begin to say an answer; nothing is heard before its `release`.
 
         Args:
             received_at: monotonic seconds; when the message that it answers came.
+            voice: of the persona that answers; "" is the server's.
         """
         for reply in self.replies:
             is_same_turn = turn_id is not None and reply.turn_id == turn_id
             if is_same_turn or (reply.author_id == author_id and not reply.has_begun):
                 reply.interrupt()
         reply = self._begin(author_id, received_at, turn_id)
+        reply.voice = voice
         self._start(reply, lambda: self._speak(reply))
         return reply
 
@@ -342,7 +353,7 @@ class VoiceSession:
             self._wake_player()
 
     async def _speak(self, reply: SpokenReply) -> None:
-        answer = self.answer()
+        answer = self.answer(reply.voice)
         async with aclosing(self._chunks(reply, self.voice.language)) as chunks:
             async for chunk in chunks:
                 asked_at = time.monotonic()

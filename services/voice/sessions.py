@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -23,6 +23,7 @@ class VoiceSessions:
     """Opens and closes sessions; the voice cog says when.
 
     Args:
+        persona_voice: of who the bot is in a channel; "" for the server's voice.
         sentences: that the bot itself says, and so are worth being ready.
     """
 
@@ -33,12 +34,14 @@ class VoiceSessions:
         metrics: Metrics,
         settings: SpeechSettings,
         choices: VoiceChoices,
+        persona_voice: Callable[[Sequence[int]], str] = lambda channel_ids: "",
         sentences: Iterable[str] = (),
     ) -> None:
         self.speech = speech
         self.settings = settings
         self.choices = choices
         self._metrics = metrics
+        self._persona_voice = persona_voice
         self._warm_up = WarmUp(sessions=lambda: self, sentences=sentences)
         self._sessions: dict[int, VoiceSession] = {}
 
@@ -136,7 +139,10 @@ class VoiceSessions:
         if session.room_ids.isdisjoint(turn.channel_ids):
             return None
         return session.begin_reply(
-            author_id=turn.author_id, received_at=received_at, turn_id=turn.id
+            author_id=turn.author_id,
+            received_at=received_at,
+            turn_id=turn.id,
+            voice=self._persona_voice(turn.channel_ids),
         )
 
     def stop(self, guild_id: int | None, user_id: int, *, room_id: int, is_moderator: bool) -> int:

@@ -767,3 +767,5 @@ async def test_where_no_speech_server_answers_espeak_speaks_and_text_goes_on(sta
         await call.until_heard(BOT_ID, 20)
         await call.until(lambda: BOT_ID not in call.speaking)
         assert "- Speaks: espeak" in await run(stage, "voice status")
+        # Whoever asks is told where what is said goes.
+        assert "is made sound by `127.0.0.1`" in await run(stage, "privacy show")

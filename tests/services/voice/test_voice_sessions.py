@@ -187,3 +187,42 @@ async def test_a_text_can_be_had_as_the_packets_that_would_be_heard(sessions, op
     found = await sessions.packets_of(GUILD, "**Good morning** to you. How are you today?")
     assert heard(found) == "good morning to you how are you today"
     assert begin(sessions).playout.has_begun is False
+
+
+async def test_an_answer_is_spoken_in_the_voice_of_the_channels_persona(tmp_path):
+    provider = ScriptedSpeech(voices=("", "librarian"))
+    async with Speech([provider]) as speech:
+        sessions = VoiceSessions(
+            speech=speech,
+            metrics=Metrics(),
+            settings=SpeechSettings(),
+            choices=VoiceChoices(tmp_path / "voices.json"),
+            persona_voice=lambda channel_ids: "librarian" if TEXT_CHANNEL in channel_ids else "",
+        )
+        session = sessions.open(
+            GUILD, wake_player=lambda: None, name_of=lambda kind, id: None, on_failure=told
+        )
+        session.room_ids |= {VOICE_CHANNEL, TEXT_CHANNEL}
+        session.listener_ids |= {ALICE}
+        for channel_id in (TEXT_CHANNEL, VOICE_CHANNEL):
+            reply = begin(sessions, replace(TURN, channel_ids=(channel_id,)))
+            assert reply is not None
+            reply.push("Good evening.")
+            reply.end()
+            reply.release()
+            async with asyncio.timeout(10):
+                while not reply.has_ended:
+                    session.buffer.read()
+                    await asyncio.sleep(0)
+        assert [voice for _, voice, _, _ in provider.asked] == ["librarian", ""]
+        await sessions.aclose()
+
+
+async def test_only_its_one_listener_is_alone_with_it(sessions, open_session):
+    session = open_session()
+    assert not sessions.is_alone_with(GUILD, VOICE_CHANNEL, ALICE)
+    session.listener_ids = {ALICE}
+    assert sessions.is_alone_with(GUILD, VOICE_CHANNEL, ALICE)
+    assert not sessions.is_alone_with(GUILD, VOICE_CHANNEL, BOB)
+    assert not sessions.is_alone_with(GUILD, OTHER_CHANNEL, ALICE)
+    assert not sessions.is_alone_with(OTHER_GUILD, VOICE_CHANNEL, ALICE)
