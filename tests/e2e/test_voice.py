@@ -11,7 +11,6 @@ from tests.bot_process import Stage, one_after_another
 from tests.e2e.voice import (
     heard_words,
     is_in_order,
-    is_in_voice,
     joined,
     out_of_voice,
     run,
