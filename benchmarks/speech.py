@@ -536,6 +536,7 @@ async def kokoro() -> None:
     if not IS_INSTALLED:
         print("\nKokoro is not installed: its figures are left out")
         return
+    print()
     speech_kokoro.show(await speech_kokoro.measure())
 
 

@@ -79,7 +79,7 @@ class Outlet:
             return None
         self._speaks(True)
         self._send(line, packet)
-        late_s = now_s - self._due_s
+        late_s = time.perf_counter() - self._due_s
         self.sent_frames += 1
         if late_s > _LATE_S:
             self.late_frames += 1

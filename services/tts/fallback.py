@@ -7,6 +7,7 @@ answers a provider that failed rests for a while and is not asked.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -65,6 +66,7 @@ class Speech:
         self._breakers = {provider.name: CircuitBreaker(clock) for provider in providers}
         self._levels: dict[tuple[str, str], VoiceLevel] = {}
         self._opened: list[SpeechProvider] = []
+        self._is_prepared = False
         self._tasks = BackgroundTasks()
 
     async def open(self) -> None:
@@ -119,7 +121,13 @@ class Speech:
         """Somebody is about to listen: what is large begins to load."""
         for provider in self._opened:
             provider.prepare()
-        self._tasks.start(asyncio.to_thread(load), name="load-opus")
+        if not self._is_prepared:
+            self._is_prepared = True
+            self._tasks.start(self._load(), name="load-opus")
+
+    async def _load(self) -> None:
+        await asyncio.to_thread(load)
+        gc.freeze()  # no collection walks what was loaded: its pause would be heard
 
     @property
     def _able(self) -> list[SpeechProvider]:
