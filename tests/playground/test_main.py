@@ -58,6 +58,7 @@ async def test_one_line_tells_all_that_a_bot_needs(start, session):
         "token",
         "model_base_url",
         "chat_channel_id",
+        "certificate",
         "owner_id",
     }
     assert told["token"] == "secret-1"
