@@ -2,8 +2,8 @@
 
     python docs/make_screenshot.py
 
-Needs a Chromium in PATH (or in $CHROMIUM). Starts the bot with its demo model, has a short
-conversation as Alice, and takes the picture at 1280 by 800.
+Needs a Chromium in PATH (or in $CHROMIUM). Starts the bot with its demo model, calls it into a
+voice channel, has a short conversation as Alice, and takes the picture at 1280 by 800.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.browser import Browser, Page  # noqa: E402
 
 PICTURE = ROOT / "docs" / "playground.png"
 QUESTIONS = ("hello!", "Write a Python function for the Fibonacci numbers")
+CHAT = "a.entry"  # the first channel of the list
 START_TIMEOUT_S = 60.0
 REPLY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
@@ -51,6 +52,7 @@ async def running_bot() -> AsyncIterator[str]:
             "DATA_DIR": str(data / "data"),
             "HISTORY_DIR": str(data / "data" / "history"),
             "TEMP_DIR": str(data / "temp"),
+            "TTS_PROVIDER": "espeak",
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -111,6 +113,12 @@ async def main() -> None:
         page = await browser.new_page(width=1280, height=800, dark=True)
         await page.goto(address)
         await page.wait_for("document.getElementById('bot-state').classList.contains('online')")
+        await page.click("[data-join]")
+        await page.wait_for("!document.getElementById('voice-bar').hidden")
+        await page.click(CHAT)
+        await page.wait_for(f"document.querySelector('{CHAT}').hasAttribute('aria-current')")
+        await ask(page, "/join")
+        await page.wait_for("document.querySelectorAll('.caller').length > 1")
         for question in QUESTIONS:
             await ask(page, question)
         await page.click("#notice-close")
