@@ -203,7 +203,7 @@ class Replies:
                 del self._active[turn.id]
             self._ended.set()
             reply.ended.set()
-            if reply.spoken is not None and not reply.spoken.is_over:
+            if reply.spoken is not None and not reply.spoken.will_be_heard:
                 reply.spoken.interrupt()
             answer.is_seen = surface.count > 0
             await answer.aclose()

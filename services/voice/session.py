@@ -144,9 +144,9 @@ class SpokenReply:
         self.session._drop(self)
 
     @property
-    def is_over(self) -> bool:
-        """Whether no more text will come."""
-        return self._is_over
+    def will_be_heard(self) -> bool:
+        """Whether it needs nothing more: all of its text is there, and it may be heard."""
+        return self._is_over and self.playout.is_released
 
     @property
     def is_interrupted(self) -> bool:

@@ -315,6 +315,20 @@ async def test_a_reply_is_made_but_not_heard_before_its_release():
 
 
 @in_virtual_time
+async def test_only_what_is_whole_and_released_will_be_heard_without_more():
+    async with Call() as call:
+        reply = call.begin(released=False)
+        reply.push("Hello there.")
+        assert not reply.will_be_heard
+        reply.end()
+        assert not reply.will_be_heard
+        reply.release()
+        assert reply.will_be_heard
+        await reply.wait_for_playout()
+        assert call.heard == "hello there"
+
+
+@in_virtual_time
 async def test_a_new_reply_to_a_person_replaces_one_of_which_nothing_was_heard():
     async with Call() as call:
         bobs = call.begin("Good morning to Bob.", author_id=BOB)
@@ -478,7 +492,7 @@ async def test_interrupt_ends_the_synthesis_and_is_silent_from_the_next_packet_o
         assert set(call.sent[sent + 5 :]) == {None}
         assert speech.closed_early == 1
         assert len(speech.asked) == 1
-        assert reply.is_over
+        assert reply.is_interrupted
         assert reply.error is None
         assert not call.failures
 
