@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import speech_kokoro
+from benchmarks.text_latency import TOKENS_PER_S, TTFT_S, misses, ms, quantile, row, script
 from playground import Human
 from playground.model import ModelCall, Script
 from playground.seed import BOT_ID
@@ -39,6 +40,7 @@ from services.tts.fallback import Speech
 from services.tts.phrase_cache import PhraseCache
 from services.tts.provider import SpeechServerError
 from services.voice import opus
+from services.voice.audio import FRAME_S
 from services.voice.playout import SILENCE
 from services.voice.session import SpeechSettings, VoiceSession
 from tests.bot_process import Stage, is_finished
@@ -52,9 +54,6 @@ from tests.fakes.scripted_speech import (
 from tests.fakes.speech_server import SpeechServer
 from tests.services.tts.kokoro_files import IS_INSTALLED
 
-TTFT_S = 0.4
-TOKENS_PER_S = 50
-FRAME_S = 0.02
 BEFORE = {"STREAMING_TTS_ENABLED": "false", "TTS_CACHE_ENABLED": "false"}
 RTF = 0.5
 
@@ -72,28 +71,6 @@ SENTENCES = (
     "On Sundays there is cake for whoever helps.",
     "That is how the place has always been.",
 )
-
-misses: list[str] = []
-
-
-def row(name: str, value: str, goal: str = "", ok: bool | None = None) -> None:
-    mark = "" if ok is None else ("ok" if ok else "MISSED")
-    if ok is False:
-        misses.append(name)
-    print(f"  {name:<60} {value:>16}  {goal:<14} {mark}", flush=True)
-
-
-def quantile(values: Iterable[float], q: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
-
-
-def ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms"
-
-
-def script(text: str) -> Script:
-    return Script.of(text, ttft_s=TTFT_S, tokens_per_s=TOKENS_PER_S)
 
 
 # ---------------------------------------------------------------------- the bot in a call
@@ -286,7 +263,7 @@ async def gapless() -> None:
         gaps = gaps_in(call.heard[BOT_ID].packets)
         worst = max(gaps)
         row("longest gap between packets", ms(worst), "≤ 40 ms", worst <= 0.04)
-        row("spacing of packets, p99", f"{quantile(gaps, 0.99) * 1000:.1f} ms")
+        row("spacing of packets, p99", ms(quantile(gaps, 0.99)))
         row("underruns", str(underruns), "0", underruns == 0)
     await beside_text()
 
@@ -326,7 +303,7 @@ async def beside_text() -> None:
         row("answers written meanwhile", str(replies))
         row("packets heard", str(len(heard_packets)))
         p99 = quantile(gaps, 0.99)
-        row("spacing of packets, p99", f"{p99 * 1000:.1f} ms", "≤ 25 ms", p99 <= 0.025)
+        row("spacing of packets, p99", ms(p99), "≤ 25 ms", p99 <= 0.025)
         row("longest gap", ms(max(gaps)))
         count, latest_ms = await late_frames(stage, stage.alice, "chat")
         row("frames more than 20 ms late by the bot's own clock", str(count))
@@ -477,7 +454,7 @@ async def sessions() -> None:
         row("frames more than 20 ms late", str(sum(count for count, _ in late)))
         late_s = worst - FRAME_S
         row("latest frame as heard", ms(late_s), "≤ 60 ms", late_s <= 0.06)
-        row("spacing of packets as heard, p99", f"{quantile(gaps, 0.99) * 1000:.1f} ms")
+        row("spacing of packets as heard, p99", ms(quantile(gaps, 0.99)))
         row("memory with one session", f"{alone_mib:.0f} MiB")
         row("memory a further session, silent", f"{(joined_mib - alone_mib) / 9:.2f} MiB")
         row("memory a session after speaking", f"{(speaking_mib - alone_mib) / 10:.2f} MiB")

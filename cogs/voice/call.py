@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import discord
@@ -314,10 +314,10 @@ class Call:
 
 
 async def _quietly(
-    speak: Callable[[discord.SpeakingState], object], state: discord.SpeakingState
+    speak: Callable[[discord.SpeakingState], Awaitable[None]], state: discord.SpeakingState
 ) -> None:
     with contextlib.suppress(*_REFUSED):
-        await speak(state)  # type: ignore[misc]
+        await speak(state)
 
 
 def people_in(channel: VoiceRoom) -> dict[int, discord.VoiceState]:

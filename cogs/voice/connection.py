@@ -152,11 +152,9 @@ class _Connection(VoiceConnectionState):
         code = error.code if isinstance(error, discord.ConnectionClosed) else None
         if not isinstance(error, (discord.ConnectionClosed, TimeoutError, OSError)):
             log.error("voice connection failed unexpectedly", exc_info=error)
-        is_moved = False
         try:
             if code in (_DISCONNECTED, _CALL_TERMINATED):
-                is_moved = await self._follow_move()
-                if is_moved:
+                if await self._follow_move():
                     return True
             elif code in (*_NETWORK_LOST, _SERVER_CRASHED):
                 await self._resume()

@@ -23,6 +23,7 @@ from services.background import BackgroundTasks
 from services.metrics import Metrics
 from services.tts.fallback import Speech, SpokenAnswer
 from services.tts.provider import PcmChunk, TTSError
+from services.voice.audio import FRAME_S
 from services.voice.chunker import Chunk, Chunker
 from services.voice.opus import packets
 from services.voice.playout import Playout, PlayoutBuffer
@@ -58,6 +59,15 @@ class VoiceInUse:
     speed: float
     language: str
     speaks_answers: bool
+
+    def answer_by(self, speech: Speech, *, voice: str = "") -> SpokenAnswer:
+        """Who would say an answer now, in this voice or another."""
+        return speech.answer(
+            provider=self.provider,
+            voice=voice or self.voice,
+            speed=self.speed,
+            language=self.language,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +250,7 @@ class VoiceSession:
 
     def answer(self, voice: str = "") -> SpokenAnswer:
         """Who would say an answer now, in this server's voice or another."""
-        usual = self.voice
-        return self._speech.answer(
-            provider=usual.provider,
-            voice=voice or usual.voice,
-            speed=usual.speed,
-            language=usual.language,
-        )
+        return self.voice.answer_by(self._speech, voice=voice)
 
     @property
     def replies(self) -> list[SpokenReply]:
@@ -441,7 +445,7 @@ class VoiceSession:
             "guild_id": self.guild_id,
             "provider": reply.provider,
             "chunks": reply.chunk_count,
-            "spoken_s": round(playout.heard_frames * 0.02, 2),
+            "spoken_s": round(playout.heard_frames * FRAME_S, 2),
             "interrupted": reply.is_interrupted,
             "underruns": playout.underruns_within + playout.underruns_between,
         }

@@ -109,9 +109,7 @@ class VoiceSessions:
         speakable = SpeakableText(phrases=phrases_in(voice.language))
         chunker = Chunker(min_chars=self.settings.min_chars, max_chars=self.settings.max_chars)
         plain = speakable.push(text) + speakable.flush()
-        answer = self.speech.answer(
-            provider=voice.provider, voice=voice.voice, speed=voice.speed, language=voice.language
-        )
+        answer = voice.answer_by(self.speech)
         packets: list[bytes] = []
         for chunk in [*chunker.push(plain), *chunker.flush()]:
             async with aclosing(answer.say(chunk.text)) as said:
